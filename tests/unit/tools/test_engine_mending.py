@@ -1,0 +1,54 @@
+"""Dependencies that are built otherwise: copies, a go.mod that takes them, and no guess."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools.demo.shell import ToolError
+from tools.engine.mending import mended_modfile
+from tools.engine.mends import Mend
+from tools.engine.pins import PARTS, SOURCES, Part
+
+STREAMS = "package x\n\nfunc f() {\n\tc := make(chan int)\n}\n"
+
+
+def mended(folder: Path, mend: Mend, code: str = STREAMS) -> Path:
+    source, cached, copies = (folder / name for name in ("source", "cached", "copies"))
+    for made in (source, cached / "inner", copies):
+        made.mkdir(parents=True)
+    (source / "go.mod").write_text("module y\n")
+    (source / "go.sum").write_text("x v1 h1:=\n")
+    (cached / "inner" / "f.go").write_text(code)
+    for read_only in (cached / "inner" / "f.go", cached / "inner", cached):
+        read_only.chmod(0o555)
+    said = json.dumps({"Dir": str(cached), "Version": "v1"})
+    return mended_modfile([mend], source, lambda _words: said, copies)
+
+
+def test_a_mended_copy_takes_the_place_of_the_module(tmp_path: Path) -> None:
+    mend = Mend(module="x", file="inner/f.go", lines=(("(chan int)", "(chan int, 1)"),))
+    modfile = mended(tmp_path, mend)
+    copy = tmp_path / "copies" / "0"
+    assert modfile.read_text() == f"module y\nreplace x => {copy}\n"
+    assert modfile.with_suffix(".sum").read_text() == "x v1 h1:=\n"
+    assert (copy / "inner/f.go").read_text() == STREAMS.replace("int)", "int, 1)")
+    assert (tmp_path / "cached/inner/f.go").read_text() == STREAMS
+
+
+@pytest.mark.parametrize("code", [STREAMS.replace("int", "bool"), STREAMS * 2])
+def test_a_module_that_is_another_by_now_is_not_built(tmp_path: Path, code: str) -> None:
+    """Built without the mend it would hang again, once in a while."""
+    mend = Mend(module="x", file="inner/f.go", lines=(("(chan int)", "(chan int, 1)"),))
+    with pytest.raises(ToolError, match=r"x v1: got \d of '\(chan int\)' in inner/f.go, expected"):
+        mended(tmp_path, mend, code)
+
+
+@pytest.mark.parametrize(
+    "part", [part for part in PARTS if part.mends], ids=lambda part: part.title
+)
+def test_what_is_mended_is_pinned(part: Part) -> None:
+    modules = [mend.module for mend in part.mends]
+    text = (SOURCES / part.module / "go.mod").read_text(encoding="utf-8")
+    assert [module for module in modules if f"\t{module} v" not in text] == []
+    assert len(set(modules)) == len(modules)

@@ -1,0 +1,66 @@
+"""The NoCloud seed of a node: who it is, who may log in, and its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.files import dump_yaml
+from lab.keys import KeyPair
+from lab.plans import NodePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The three files of a seed disk."""
+
+    meta_data: str
+    user_data: str  # holds the private host key: a secret
+    network_config: str
+
+
+def seed(node: NodePlan, client_public_key: str, host_key: KeyPair) -> Seed:
+    """Write a node's seed.
+
+    Root logs in with the stack's key alone. There is no password, and the host key is given from
+    outside, so that the first connection is verified like every later one.
+    """
+    user: dict[str, Any] = {
+        "hostname": node.name,
+        "manage_etc_hosts": True,
+        "disable_root": False,
+        "ssh_pwauth": False,
+        "users": [],
+        "ssh_authorized_keys": [client_public_key],
+        "ssh_deletekeys": True,
+        "ssh_keys": {"ed25519_private": host_key.private, "ed25519_public": host_key.public},
+        # Else cloud-init knows the network of its first boot only: a moved one never arrives.
+        "updates": {"network": {"when": ["boot-new-instance", "boot"]}},
+        "growpart": {"mode": "auto", "devices": ["/"]},
+        "resize_rootfs": True,
+    }
+    meta = {"instance-id": node.uuid, "local-hostname": node.name}
+    return Seed(
+        meta_data=dump_yaml(meta),
+        user_data=f"#cloud-config\n{dump_yaml(user)}",
+        network_config=dump_yaml({"version": 2, "ethernets": _ethernets(node)}),
+    )
+
+
+def _ethernets(node: NodePlan) -> dict[str, Any]:
+    """One entry a NIC, found by its MAC.
+
+    Only the access network gives a default route: two of them would make every reply take the one
+    that came up last.
+    """
+    entries: dict[str, Any] = {}
+    for nic in node.nics:
+        entry: dict[str, Any] = {"match": {"macaddress": nic.mac}}
+        if nic.dhcp:
+            entry["dhcp4"] = True
+            if nic.slot != node.access:
+                entry["dhcp4-overrides"] = {"use-routes": False}
+        elif nic.address:
+            entry["addresses"] = [f"{nic.address}/{nic.prefix_length}"]
+        entries[nic.slot] = entry
+    return entries

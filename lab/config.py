@@ -1,0 +1,184 @@
+"""The stack's configuration: infrared's option words, read into types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from lab.errors import LabError, Problem, shown
+from lab.files import Source
+from lab.naming import PREFIX, PREFIX_FORM, ROLE_FILE, ROLE_FILE_FORM
+from lab.reader import Reader
+
+VIRT_TYPES = ("auto", "kvm", "qemu")
+RESTORE = ("settings", "full")  # the last one out undoes settings alone, or removes packages, too
+MOST_NODES = 10_000  # of one role: past any host, and short of a slip of the keyboard
+SSH_PORT = 22
+MOST_PORT = 65_535
+_NAME = r"\w[\w.-]*"  # no hyphen first: ssh would take it for an option
+_IPV6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?"
+_PORT = r"(?::[1-9]\d{0,4})?"
+_PLACE = rf"{_NAME}{_PORT}|{_IPV6}|\[{_IPV6}\]{_PORT}"
+_PLACE_FORM = "a host as ssh takes it, with a port if need be: lab, lab:2222 or [fd00::1]:2222"
+_USER = r"[A-Za-z_][\w.-]*"
+_SHA256 = "[0-9a-f]{64}"
+_SHA256_FORM = "64 hexadecimal digits in lower case"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HypervisorSpec:
+    """How to reach one hypervisor over SSH. What is empty is for OpenSSH's configuration to say.
+
+    Paths stay as written: `~` and `$NAME` are expanded where they are used, so that the state
+    holds no path of one operator's machine.
+    """
+
+    address: str  # host name, alias of ~/.ssh/config, or IP address without brackets
+    port: int = 0
+    user: str = ""
+    key: str = ""  # path of the private key; it alone is used then
+    known_hosts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackConfig:
+    """One environment as its user configured it. The fields' names are ours, keys infrared's."""
+
+    prefix: str
+    hypervisor: HypervisorSpec
+    nodes: Mapping[str, int]  # {"compute": 3}: how many of each role, by the name of its file
+    removed: tuple[str, ...] = ()  # names of those that were taken out for good
+    network: str = "3_nets"  # a layout of the catalogue, or a path
+    image_url: str = ""  # an image of the catalogue, a URL, or a path; empty: only blank nodes
+    image_sha256: str = ""  # of the file at image_url; needed for URLs
+    memory_overcommit: bool = False
+    host_tools: bool = False  # virt-install and libguestfs on the hypervisor: no lab needs them
+    virt_type: str = "auto"
+    host_restore: str = "settings"
+    ready_timeout_s: int = 300  # from a started domain to SSH, for all nodes together
+    shutdown_timeout_s: int = 30  # for a guest to power itself off before it is cut
+
+
+def parse_config(settings: Mapping[str, Any], prefix: str) -> StackConfig:
+    """Read the settings of one stack.
+
+    Args:
+        settings: the stack file's keys without `metalab:`; values as the engine hands them over:
+            texts, and JSON text for mappings and lists.
+        prefix: the stack's name.
+
+    Raises:
+        LabError: every problem of the stack's configuration.
+    """
+    problems: list[Problem] = []
+    source = Source(f"stacks/Pulumi.{prefix}.yaml")
+    if not PREFIX.fullmatch(prefix):
+        problems.append(
+            Problem(
+                "stack name, which is the prefix",
+                shown(prefix),
+                PREFIX_FORM,
+                "prefix",
+                "Choose another with `pulumi stack init`, or `pulumi stack rename`",
+            )
+        )
+    config = parse_settings(Reader(settings, source, problems), prefix)
+    if problems:
+        raise LabError(problems)
+    return config
+
+
+def parse_settings(entry: Reader, prefix: str) -> StackConfig:
+    """Read the settings themselves; problems gather in the Reader."""
+    config = StackConfig(
+        prefix=prefix,
+        hypervisor=_hypervisor(entry),
+        nodes=_counts(entry),
+        removed=tuple(dict.fromkeys(entry.names("remove-nodes"))),
+        network=entry.text("topology-network", default="3_nets"),
+        image_url=entry.text("image-url", default=""),
+        image_sha256=entry.text("image-sha256", default="", pattern=_SHA256, means=_SHA256_FORM),
+        memory_overcommit=entry.boolean("host-memory-overcommit", default=False),
+        host_tools=entry.boolean("host-tools", default=False),
+        virt_type=entry.choice("virt-type", VIRT_TYPES, default="auto"),
+        host_restore=entry.choice("host-restore", RESTORE, default=RESTORE[0]),
+        ready_timeout_s=entry.integer("ready-timeout", at_least=5, at_most=86_400, default=300),
+        shutdown_timeout_s=entry.integer("shutdown-timeout", at_least=0, at_most=3_600, default=30),
+    )
+    entry.close()
+    return config
+
+
+def _hypervisor(entry: Reader) -> HypervisorSpec:
+    place = entry.text("host-address", pattern=_PLACE, means=_PLACE_FORM)
+    address, port = split_place(place)
+    if port > MOST_PORT or (":" in address and not is_ipv6(address)):
+        entry.refuse("host-address", place, _PLACE_FORM, "text")
+    return HypervisorSpec(
+        address=address,
+        port=port,
+        user=entry.text("host-user", default="", pattern=_USER, means="a user"),
+        key=entry.text("host-key", default=""),
+        known_hosts=entry.text("host-known-hosts", default=""),
+    )
+
+
+def split_place(place: str) -> tuple[str, int]:
+    """The host and port of `lab`, `lab:22`, `fd00::1`, `[fd00::1]` or `[fd00::1]:22`; 0: none."""
+    seen = re.fullmatch(r"(?:\[(.+)\]|([^:]+))(?::(\d+))?", place)
+    return (seen[1] or seen[2], int(seen[3] or 0)) if seen else (place, 0)
+
+
+def is_ipv6(address: str) -> bool:
+    """Whether it is an IPv6 address, with or without a zone."""
+    try:
+        return isinstance(ip_address(address), IPv6Address)
+    except ValueError:
+        return False
+
+
+def _counts(entry: Reader) -> dict[str, int]:
+    """Read `undercloud:1,controller:3` or the same as a mapping."""
+    key = "topology-nodes"
+    got = entry.raw(key)
+    if isinstance(got, str) and got.strip() and not got.lstrip().startswith("{"):
+        return _counts_of_text(entry, key, got)
+    roles = entry.mapping(key, means="role:count, such as controller:3,compute:2")
+    return {
+        role: roles.integer(role, at_least=1, at_most=MOST_NODES)
+        for role in filter(partial(_check_role, entry, key), roles.keys())
+    }
+
+
+def _counts_of_text(entry: Reader, key: str, text: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for part in (part.strip() for part in text.split(",")):
+        role, colon, count = (piece.strip() for piece in part.partition(":"))
+        if not colon or not re.fullmatch(r"\d{1,6}", count) or not 1 <= int(count) <= MOST_NODES:
+            allowed = f"role:count with a count from 1 to {MOST_NODES}"
+            entry.refuse(key, part, allowed, "node-count", _with_a_count(role, colon, count))
+        elif role in counts:
+            entry.refuse(key, part, "each role once", "node-count")
+        elif _check_role(entry, key, role):
+            counts[role] = int(count)
+    return counts
+
+
+def _with_a_count(role: str, colon: str, count: str) -> str:
+    """What somebody who wrote `controller1` or `controller:0` may have meant."""
+    if re.fullmatch(r"-[0-9]+|0+", count):
+        return f"Leave {role} out to have none"
+    stem = role.rstrip("0123456789")
+    digits = role[len(stem) :]
+    return f"Did you mean {stem}:{digits or 1}?" if stem and not colon else ""
+
+
+def _check_role(entry: Reader, key: str, role: str) -> bool:
+    if ROLE_FILE.fullmatch(role):
+        return True
+    entry.refuse(key, role, f"a role's name of {ROLE_FILE_FORM}", "role")
+    return False

@@ -1,0 +1,141 @@
+"""Wait until nodes are ready: all at once, over the hypervisor's one connection."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from lab.host.diagnosis import diagnose, diagnosis_script
+from lab.host.guests import Guest, GuestError
+from lab.host.session import CONNECTION_LOST, TIMED_OUT, Outcome
+from lab.host.shell import Gateway
+
+Progress = Callable[[str], None]
+
+POLL_S = 0.3
+ATTEMPT_S = 10  # for each stage of one login; an emulated guest needs seconds for a key exchange
+DIAGNOSIS_S = 30
+THREADS = 64
+RECOVERABLE = 2  # cloud-init's exit code for "degraded done"
+FINAL_RUNGS = ("host key", "forwarding")  # waiting does not mend them
+
+# `status --wait` alone says nothing about what went wrong; --long does. Guests without cloud-init
+# are ready when they answer.
+_ASK = """command -v cloud-init >/dev/null 2>&1 || exit 0
+cloud-init status --wait >/dev/null 2>&1; code=$?; cloud-init status --long 2>&1; exit $code"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadyNode:
+    """A node to wait for."""
+
+    name: str  # of the domain
+    address: str  # on the network that carries SSH
+    mac: str  # of that network's NIC
+    network: str  # the libvirt network's name
+    host_key: str  # "ssh-ed25519 AAAA...", pinned
+    user: str = "root"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotReady:
+    """A node that did not become ready, and how far it came."""
+
+    node: str
+    rung: str  # the one that failed: domain, lease, port, SSH, host key, forwarding, cloud-init
+    reason: str
+    console: str = ""  # its last lines
+
+    def __str__(self) -> str:
+        """The message for people, of several lines when there is a console."""
+        head = f"{self.node}: not ready: {self.rung}: {self.reason}."
+        if not self.console:
+            return f"{head} Its console is empty."
+        lines = "\n".join(f"    {line}" for line in self.console.splitlines())
+        return f"{head} Its console ends with:\n{lines}"
+
+
+def wait_ready(
+    shell: Gateway,
+    nodes: Sequence[ReadyNode],
+    private_key: str,
+    *,
+    timeout_s: float,
+    progress: Progress,
+) -> tuple[NotReady, ...]:
+    """Wait for every node to answer SSH with its pinned host key, and for its cloud-init.
+
+    Args:
+        shell: of the hypervisor; all threads share its connection.
+        nodes: in any order.
+        private_key: OpenSSH text of the key that the guests accept; it stays in this process.
+        timeout_s: seconds for all nodes together.
+        progress: told when a node is ready, and of cloud-init's recoverable errors.
+
+    Returns:
+        The nodes that are not ready, in the order of `nodes`; empty when all are.
+    """
+    begun = time.monotonic()
+    line = threading.Lock()
+
+    def say(text: str) -> None:
+        with line:
+            progress(text)
+
+    def wait(node: ReadyNode) -> NotReady | None:
+        guest = Guest(
+            address=node.address,
+            user=node.user,
+            private_key=private_key,
+            host_key=node.host_key,
+        )
+        rung, reason = _poll(shell, guest, begun + timeout_s)
+        if rung:
+            return _diagnose(shell, node, rung, reason)
+        say(f"{node.name}: ready after {time.monotonic() - begun:.1f} s{reason}")
+        return None
+
+    with ThreadPoolExecutor(max_workers=min(THREADS, len(nodes)) or 1) as pool:
+        return tuple(late for late in pool.map(wait, nodes) if late)
+
+
+def _poll(shell: Gateway, guest: Guest, deadline: float) -> tuple[str, str]:
+    """Ask until the guest is ready or time is up; answer the rung that failed, and why."""
+    while True:
+        try:
+            with shell.guest(guest, timeout_s=ATTEMPT_S) as session:
+                left_s = max(1.0, deadline - time.monotonic())
+                rung, reason = _judge(session.run(_ASK, timeout_s=left_s))
+            if not rung or rung == "cloud-init":
+                return rung, reason
+        except GuestError as error:
+            rung, reason = error.rung, str(error)
+            if rung in FINAL_RUNGS:
+                return rung, reason
+        if time.monotonic() + POLL_S >= deadline:
+            return rung, reason
+        time.sleep(POLL_S)
+
+
+def _judge(outcome: Outcome) -> tuple[str, str]:
+    """Read cloud-init's verdict: the rung that failed, and why; or nothing, and a note."""
+    if outcome.ok:
+        return "", ""
+    detail = "; ".join(line.strip() for line in outcome.stdout.splitlines() if line.strip())
+    if outcome.exit_code == RECOVERABLE:
+        return "", f" (cloud-init had recoverable errors: {detail})"
+    if outcome.exit_code == TIMED_OUT:
+        return "cloud-init", "it did not end in time"
+    if outcome.exit_code == CONNECTION_LOST:  # a reboot in the midst of it: ask again
+        return "SSH", "the guest hung up"
+    return "cloud-init", detail or f"status exited {outcome.exit_code}"
+
+
+def _diagnose(shell: Gateway, node: ReadyNode, rung: str, reason: str) -> NotReady:
+    script = diagnosis_script(domain=node.name, network=node.network, mac=node.mac)
+    outcome = shell.run(script, timeout_s=DIAGNOSIS_S)
+    rung, reason, console = diagnose(outcome.stdout, rung, reason)
+    return NotReady(node=node.name, rung=rung, reason=reason, console=console)

@@ -1,0 +1,105 @@
+"""A layout file: networks, and which of them each role is on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.reader import Reader
+from lab.specs import FIRST_NUMBER, NetworkSpec
+
+MOST_NUMBER = 65_534  # of the widest subnet
+FORWARDS = ("none", "nat", "route", "open")
+_WAY_IN = "one of its networks, with a cidr"
+_SUBNET = "a cidr, which this takes"
+_NICS = "roles, or `default`, with interfaces and external_network"
+
+
+@dataclass(frozen=True, slots=True)
+class Nics:
+    """Which networks a role is on."""
+
+    interfaces: tuple[str, ...]
+    access: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a layout file says."""
+
+    networks: tuple[NetworkSpec, ...] = ()
+    # By role, and `default` for all others.
+    nics: Mapping[str, Nics] = field(default_factory=dict[str, Nics])
+
+    @property
+    def names(self) -> list[str]:
+        """Its networks by name."""
+        return [network.name for network in self.networks]
+
+    @property
+    def addressed(self) -> list[str]:
+        """Those that have a subnet."""
+        return [network.name for network in self.networks if network.subnet]
+
+    def has_nics_of(self, role: str) -> bool:
+        """Whether it says anything of a role, or of all."""
+        return role in self.nics or "default" in self.nics
+
+    def nics_of(self, role: str) -> Nics:
+        """The NICs of a role that does not say itself; none where nobody says."""
+        return self.nics.get(role) or self.nics.get("default") or Nics((), "")
+
+
+def parse_layout(top: Reader) -> Layout:
+    """Read a layout."""
+    entries = tuple(
+        top.mapping("networks", means="at least one network").entries(NETWORK, NAME_FORM)
+    )
+    layout = Layout(tuple(_network(name, entry) for name, entry in entries))
+    nics = {
+        role: _role_nics(entry, layout)
+        for role, entry in top.mapping("nodes", means=_NICS).entries(ROLE, NAME_FORM)
+    }
+    top.close()
+    _refuse_overlaps(layout.networks, dict(entries))
+    return replace(layout, nics=nics)
+
+
+def parse_nics(entry: Reader, layout: Layout) -> Nics:
+    """Read `interfaces` and `external_network`, of a layout's role or of a role's own file.
+
+    A role may have several NICs on one network; SSH takes one that has a subnet.
+    """
+    interfaces = entry.names("interfaces", among=layout.names)
+    mine = dict.fromkeys(interfaces or layout.names)
+    among = [name for name in mine if name in layout.addressed]
+    return Nics(interfaces, entry.name("external_network", among=among, means=_WAY_IN))
+
+
+def _role_nics(entry: Reader, layout: Layout) -> Nics:
+    nics = parse_nics(entry, layout)
+    entry.close()
+    return nics
+
+
+def _network(name: str, entry: Reader) -> NetworkSpec:
+    subnet = entry.subnet("cidr") if entry.written("cidr") else None
+    forward = entry.choice("forward", FORWARDS, default="none")
+    most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
+    dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
+    entry.close()
+    if subnet is None and forward != "none":
+        entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
+    if subnet is None and dhcp:
+        entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
+    return NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+
+
+def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:
+    for earlier, later in combinations(networks, 2):
+        if earlier.subnet and later.subnet and earlier.subnet.overlaps(later.subnet):
+            got = f"{later.subnet}, which overlaps {earlier.subnet} of {earlier.name}"
+            allowed = "subnets that do not overlap"
+            entries[later.name].note("cidr", got, allowed, "subnet-overlap")

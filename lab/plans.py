@@ -1,0 +1,129 @@
+"""The shapes of a finished plan: every name, number and size, decided before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab import storage
+from lab.config import StackConfig
+from lab.images import Image
+from lab.lease import Lease
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NicPlan:
+    """One network interface of a node."""
+
+    network: str  # its name in the layout
+    slot: str  # the same, and told apart where a node has several NICs there: "data.2"
+    number: int  # the host number that address and MAC follow from
+    mac: str
+    address: str  # the node's own on that network, by reservation or static; empty: frames alone
+    prefix_length: int
+    dhcp: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskPlan:
+    """One disk of a node: a thin qcow2 volume in the environment's pool."""
+
+    target: str  # "vda"
+    volume: str  # file name in the pool
+    size_gib: int
+    base: str = ""  # volume name in BASE_POOL that it is an overlay on; empty: blank
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePlan:
+    """One domain."""
+
+    node: str  # within the environment: "compute-2"
+    name: str  # of the domain, and the guest's host name: "foo-compute-2"
+    role: str
+    uuid: str
+    vcpus: int
+    memory_mib: int
+    deploy_os: bool
+    groups: tuple[str, ...]
+    nics: tuple[NicPlan, ...]  # in NIC order
+    access: str  # the network that carries SSH
+    disks: tuple[DiskPlan, ...]
+    image: str  # sha256 of its base image; empty for a blank node
+    console: str  # the file on the hypervisor that takes its serial output
+
+    @property
+    def seed(self) -> str:
+        """The volume of its NoCloud seed."""
+        return f"{self.name}-seed.iso"
+
+    @property
+    def address(self) -> str:
+        """Where SSH answers."""
+        return next(nic.address for nic in self.nics if nic.network == self.access)
+
+    @property
+    def access_mac(self) -> str:
+        """The MAC of the NIC that SSH answers on."""
+        return next(nic.mac for nic in self.nics if nic.network == self.access)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupPlan:
+    """The nodes of one role."""
+
+    role: str
+    nodes: tuple[NodePlan, ...]  # by ascending index
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkPlan:
+    """One libvirt network."""
+
+    network: str  # in the layout: "management"
+    name: str  # on the host: "foo-management"
+    bridge: str
+    subnet: str  # empty: frames alone
+    gateway: str  # the host's own address; empty without a subnet
+    forward: str  # "none", "nat", "route" or "open"
+    dhcp: bool
+    reservations: tuple[tuple[str, str], ...]  # (MAC, address) of every host number, used or not
+    pool: tuple[str, str] | None  # first and last address for guests that DHCP does not know
+    names: tuple[tuple[str, str], ...]  # (address, node) in its DNS: all that changes with nodes
+    instead_of: str = ""  # why the subnet is not the preferred one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnHost:
+    """An object of the environment that the host has already: recorded, or left by a killed run."""
+
+    kind: str  # "domain", "network", "pool" or "seed"
+    name: str
+    uuid: str = ""  # of a domain
+    pool: str = ""  # of a seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabPlan:
+    """One environment on one hypervisor."""
+
+    prefix: str
+    config: StackConfig
+    virt_type: str  # "kvm" or "qemu"
+    networks: tuple[NetworkPlan, ...]
+    groups: tuple[GroupPlan, ...]  # in the order of topology-nodes
+    images: tuple[Image, ...]  # that the host must hold; without a source: holds already
+    lease: Lease
+    memory_limit_mib: int | None  # for all leases of the host together; None: overcommit allowed
+    on_host: Mapping[tuple[str, str], OnHost]  # by kind and name: see components/orphans.py
+    notes: tuple[str, ...]  # what a user should know and need not fix
+
+    @property
+    def nodes(self) -> Mapping[str, NodePlan]:
+        """All nodes by name."""
+        return {node.node: node for group in self.groups for node in group.nodes}
+
+    @property
+    def pool(self) -> str:
+        """The libvirt pool of the environment's disks."""
+        return storage.pool_name(self.prefix)

@@ -1,0 +1,51 @@
+"""Nodes that were taken out for good: a hole in a role's indexes, which never closes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from lab.errors import Problem, shown
+from lab.naming import node_name, node_order, split_node_name
+from lab.reader import near
+
+SHOWN_NODES = 8  # a line's worth
+
+
+def indexes_left(counts: Mapping[str, int], removed: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """The indexes of each role: {0..count-1} less those whose nodes were removed, ascending.
+
+    Args:
+        counts: {"compute": 3} by the name that a role's nodes bear.
+        removed: ["compute-1"]; names that no node bears are check_removed's to refuse.
+    """
+    return {
+        role: tuple(index for index in range(count) if node_name(role, index) not in removed)
+        for role, count in counts.items()
+    }
+
+
+def check_removed(counts: Mapping[str, int], removed: Iterable[str], where: str) -> list[Problem]:
+    """Refuse names in `remove-nodes` that no node bears, or has borne."""
+    every = [node_name(role, index) for role, count in counts.items() for index in range(count)]
+    every.sort(key=node_order)
+    more = ", ..." if len(every) > SHOWN_NODES else ""
+    allowed = f"nodes of topology-nodes: {', '.join(every[:SHOWN_NODES])}{more}"
+    names = set(every)
+    return [
+        Problem(
+            where,
+            shown(word),
+            allowed if every else "role-index, such as compute-1",
+            "remove-nodes",
+            near(_as_meant(word), every),
+        )
+        for word in removed
+        if word not in names
+    ]
+
+
+def _as_meant(word: str) -> str:
+    """`tiny1` and `tiny-01` are tiny-1: what the predecessor's documents show, and a slip."""
+    form = split_node_name(word) or split_node_name(re.sub(r"(\d+)$", r"-\1", word))
+    return node_name(*form) if form else word

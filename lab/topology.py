@@ -1,0 +1,89 @@
+"""The topology of an environment: the layout and the roles that its configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from lab.config import StackConfig
+from lab.errors import Problem, attempt, refuse, shown
+from lab.files import Document, expand, load_yaml
+from lab.layout import Layout, parse_layout
+from lab.reader import Reader, near
+from lab.removal import check_removed, indexes_left
+from lab.role import parse_role
+from lab.specs import NodeSpec, Topology
+
+SHOWN_NAMES = 8  # of the catalogue; a line's worth
+CATALOGUE = Path(__file__).parent.parent / "topologies"
+
+
+def load_topology(config: StackConfig, local: Path = Path("topologies")) -> Topology:
+    """Read the layout and every role that a configuration names.
+
+    A layout or role is looked up as a path, then in `local` (relative to the working directory),
+    then in the catalogue that metalab ships.
+
+    Raises:
+        LabError: every problem of every file.
+    """
+    problems: list[Problem] = []
+    where = f"stacks/Pulumi.{config.prefix}.yaml"
+    document = _find("networks", config.network, local, f"{where}: topology-network", problems)
+    layout = parse_layout(_reader(document, problems)) if document else Layout()
+    roles: dict[str, NodeSpec] = {}
+    for file in config.nodes:
+        found = _find("nodes", file, local, f"{where}: topology-nodes", problems)
+        if found and document:
+            roles[file] = parse_role(file, _reader(found, problems), layout)
+    problems += _namesakes(roles, f"{where}: topology-nodes")
+    counts = {role.role: config.nodes[file] for file, role in roles.items()}
+    if len(counts) == len(config.nodes):  # else it is unknown what nodes are called, or how many
+        problems += check_removed(counts, config.removed, f"{where}: remove-nodes")
+    refuse(problems)
+    left = indexes_left(counts, config.removed)
+    whole = tuple(replace(role, indexes=left[role.role]) for role in roles.values())
+    return Topology(networks=layout.networks, roles=whole)
+
+
+def catalogue(kind: str, local: Path = Path("topologies")) -> dict[str, Path]:
+    """The files of a kind ("nodes" or "networks") by name; local ones hide shipped ones."""
+    folders = (CATALOGUE / kind, local / kind)
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(
+    kind: str, name: str, local: Path, where: str, problems: list[Problem]
+) -> Document | None:
+    known = catalogue(kind, local)
+    looks_like_path = "/" in name or name.endswith((".yaml", ".yml"))
+    path = expand(name) if looks_like_path else known.get(name)
+    if path is None:
+        allowed = f"{_one_of(known)}, or a file topologies/{kind}/{name}.yaml"
+        problems.append(Problem(where, shown(name), allowed, f"unknown-{kind}", near(name, known)))
+        return None
+    title = name if looks_like_path else f"topologies/{kind}/{path.name}"
+    return attempt(partial(load_yaml, path, title), problems)
+
+
+def _reader(document: Document, problems: list[Problem]) -> Reader:
+    return Reader(document.raw, document.source, problems)
+
+
+def _one_of(known: Mapping[str, Path]) -> str:
+    if len(known) > SHOWN_NAMES:
+        return f"one of the {len(known)} that `fab topologies` lists"
+    return f"one of {', '.join(sorted(known))}"
+
+
+def _namesakes(roles: Mapping[str, NodeSpec], where: str) -> Iterable[Problem]:
+    """Of two files for one kind of node, an environment takes one."""
+    by_name: dict[str, list[str]] = {}
+    for file, role in roles.items():
+        by_name.setdefault(role.role, []).append(file)
+    for name, files in by_name.items():
+        if len(files) > 1:
+            got = f"{' and '.join(files)}, whose nodes are all called {name}"
+            yield Problem(where, got, "one of them", "role-name")

@@ -1,0 +1,70 @@
+"""One environment: the plan, declared room by room in the order in which it was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+from components import libvirt
+from components.hypervisor import Hypervisor
+from components.keys_provider import CLIENT
+from components.networks import Networks
+from components.node_provider import Readiness
+from components.orphans import cleared
+from components.vm_group import VmGroup
+from lab.keys import derive_key
+from lab.plans import LabPlan
+
+
+class Environment(pulumi.ComponentResource):
+    """One finished plan, declared. Nothing is decided here: every name and number is in `plan`."""
+
+    def __init__(self, plan: LabPlan, steps: Sequence[dict[str, Any]], libvirt_uri: str) -> None:
+        super().__init__("metalab:index:Environment", plan.prefix, {})  # state contract
+        here = pulumi.ResourceOptions(parent=self)
+        self._plan = plan
+        self.hypervisor = Hypervisor(plan, (steps, libvirt_uri), here)
+        self.pending = self.hypervisor.host.pending
+        on_host = pulumi.ResourceOptions(
+            provider=self.hypervisor.libvirt, depends_on=[self.hypervisor.host]
+        )
+        self.networks = Networks(plan, here, on_host)
+        merge = pulumi.ResourceOptions.merge
+        on_pool = merge(merge(here, on_host), cleared(plan, "pool", plan.pool))
+        pool = libvirt.pool(plan.prefix, plan.pool, on_pool)
+        place = (self.hypervisor, pool, self.networks.by_name)
+        self.groups = {
+            group.role: VmGroup(plan, group, place, here, on_host) for group in plan.groups
+        }
+        seed = self.hypervisor.keys.seed
+        self.private_key = seed.apply(lambda secret: derive_key(secret, CLIENT).private)
+        self.host_keys = pulumi.Output.unsecret(seed.apply(self._host_keys))
+        self.readiness = self._readiness(here)
+        self.register_outputs({"nodes": sorted(plan.nodes)})
+
+    def _host_keys(self, secret: str) -> dict[str, str]:
+        """The public halves, by node."""
+        return {
+            name: derive_key(secret, f"host/{name}").public
+            for name, node in self._plan.nodes.items()
+            if node.deploy_os
+        }
+
+    def _readiness(self, opts: pulumi.ResourceOptions) -> Readiness:
+        config = self._plan.config
+        nodes = {
+            name: {
+                "name": node.name,
+                "address": node.address,
+                "mac": node.access_mac,
+                "network": f"{self._plan.prefix}-{node.access}",
+                "host_key": self.host_keys[name],
+                "power": self.groups[node.role].powers[name].id,
+            }
+            for name, node in self._plan.nodes.items()
+            if node.deploy_os
+        }
+        host = (config.hypervisor, config.ready_timeout_s)
+        return Readiness("ready", host, nodes, self.private_key, opts)

@@ -1,0 +1,154 @@
+"""Nodes beyond what libvirt knows of them: switched off gently, and answering SSH.
+
+Module path and class names are a state contract.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from components.connection import changed_login, from_wire, to_wire
+from components.host_provider import changed_keys, progress_of
+from lab.config import HypervisorSpec
+from lab.plans import NodePlan
+
+
+class PowerProvider(ResourceProvider):
+    """Stands between a domain and its end.
+
+    The plugin pulls the plug when it deletes a domain. A delete hook could ask the guest first,
+    but then every `pulumi destroy` must run the program. This resource depends on the domain, so
+    the engine deletes it first, and its delete asks the guest.
+    """
+
+    serialize_as_secret_always = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Note that the node is up. The id is new each time: whoever waits for it waits again."""
+        return CreateResult(str(uuid.uuid4()), dict(props))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """A domain about to be replaced shows as an unknown id: end this power session first."""
+        ended = changed_keys(olds, news, ["domain"])
+        changed = [*ended, *changed_keys(olds, news, ["shutdown_timeout_s"])]
+        changed += changed_login(olds, news)
+        return DiffResult(changes=bool(changed), replaces=ended, delete_before_replace=True)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Remember another timeout, or another way to log in."""
+        return UpdateResult(dict(news))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Switch the node off and remove its logs."""
+        from lab.host.forward import check_forward  # noqa: PLC0415
+        from lab.host.power import power_off  # noqa: PLC0415
+        from lab.host.shared import borrow  # noqa: PLC0415
+
+        if "prefix" in props:  # else it was made when the plugin always went by itself
+            check_forward(from_wire(props), props["prefix"])
+        with borrow(from_wire(props)) as shell:
+            said = power_off(
+                shell,
+                props["node"],
+                uuid=props["uuid"],
+                timeout_s=int(props["shutdown_timeout_s"]),
+            )
+        if said.startswith("failed"):
+            step = "See `virsh domstate` there and run the command again"
+            raise RuntimeError(f"{props['address']}: {props['node']}: {said}. {step}.")
+
+
+class Power(Resource, module="metalab", name="Power"):
+    """One node's time between power-on and a gentle power-off."""
+
+    def __init__(
+        self,
+        node: NodePlan,
+        host: tuple[HypervisorSpec, int],
+        domain: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        spec, shutdown_timeout_s = host
+        props = {
+            **to_wire(spec),
+            "prefix": node.name.removesuffix(f"-{node.node}"),
+            "node": node.name,
+            "uuid": node.uuid,
+            "domain": domain,
+            "shutdown_timeout_s": shutdown_timeout_s,
+        }
+        super().__init__(PowerProvider(), node.node, props, opts)
+
+
+class ReadinessProvider(ResourceProvider):
+    """Waits until every deployed node answers SSH with the host key that it was given."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Wait for all nodes at once."""
+        return CreateResult("ready", _wait(props, props["nodes"]))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """A node that is new, or was switched on anew, is waited for."""
+        changed = [*changed_keys(olds, news, ["nodes"]), *changed_login(olds, news)]
+        return DiffResult(changes=bool(changed))
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Wait for the nodes that were not ready before."""
+        new = {k: node for k, node in news["nodes"].items() if olds["nodes"].get(k) != node}
+        return UpdateResult(_wait(news, new))
+
+
+def _wait(props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    from lab.host.readiness import ReadyNode, wait_ready  # noqa: PLC0415
+    from lab.host.shared import borrow  # noqa: PLC0415
+
+    waited = [
+        ReadyNode(
+            name=node["name"],
+            address=node["address"],
+            mac=node["mac"],
+            network=node["network"],
+            host_key=node["host_key"],
+        )
+        for node in nodes.values()
+    ]
+    if waited:
+        with borrow(from_wire(props)) as shell:
+            late = wait_ready(
+                shell,
+                waited,
+                props["private_key"],
+                timeout_s=int(props["timeout_s"]),
+                progress=progress_of(props),
+            )
+        if late:
+            raise RuntimeError("\n".join(str(node) for node in late))
+    return dict(props)
+
+
+class Readiness(Resource, module="metalab", name="Readiness"):
+    """All deployed nodes of an environment, ready."""
+
+    def __init__(
+        self,
+        name: str,
+        host: tuple[HypervisorSpec, int],
+        nodes: Mapping[str, Mapping[str, pulumi.Input[str]]],
+        private_key: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        spec, timeout_s = host
+        props = {
+            **to_wire(spec),
+            "nodes": dict(nodes),
+            "timeout_s": timeout_s,
+            "private_key": private_key,
+        }
+        super().__init__(ReadinessProvider(), name, props, opts)

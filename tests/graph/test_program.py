@@ -1,0 +1,96 @@
+"""What the whole program registers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from lab.facts import KvmFacts
+from lab.lease import parse_lease
+from tests.graph.recorder import FACTS, PENDING, exports, graph, up
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        pytest.param("tiny", {"topology_nodes": "tiny:3"}, id="deployed nodes"),
+        pytest.param(
+            "mixed",
+            {"topology_nodes": "undercloud:1,controller:1,compute:2"},
+            id="a deployed node and blank ones",
+        ),
+        pytest.param(
+            "none-left", {"topology_nodes": "ironic:1", "remove_nodes": "ironic-0"}, id="holes"
+        ),
+    ],
+)
+def test_graph_is_the_golden_one(name: str, settings: dict[str, Any]) -> None:
+    """`rm tests/graph/golden/*.json` and a run make them anew; read the diff before you commit."""
+    text = json.dumps(graph(up(**settings)), indent=1, sort_keys=True) + "\n"
+    golden = GOLDEN / f"{name}.json"
+    if not golden.exists():
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+        pytest.fail(f"{golden} did not exist and was written")
+    assert text == golden.read_text()
+
+
+def test_every_libvirt_resource_has_our_name_and_our_provider() -> None:
+    """Autonames break the 15-byte bridge; the default provider is the operator's own laptop."""
+    made = [resource for resource in up() if resource.typ.startswith("libvirt:")]
+    assert {resource.inputs["name"].partition("-")[0] for resource in made} == {
+        "foo",
+        "metalab.foo",
+    }
+    assert {str(resource.provider).split("::")[-2] for resource in made} == {"libvirt"}
+
+
+def test_nothing_is_registered_when_a_rule_says_no() -> None:
+    with pytest.raises(pulumi.RunError, match=r"memory-overcommit") as refused:
+        up(topology_nodes="controller:9")
+    assert "9 controller of 32768" in str(refused.value)
+
+
+def test_removing_a_node_registers_the_others_unchanged() -> None:
+    before = graph(up(topology_nodes="tiny:3"))
+    lease = parse_lease(next(seen for seen in up() if seen.typ.endswith(":Lease")).inputs["lease"])
+    facts = _with(lease)
+    after = graph(up(facts, topology_nodes="tiny:3", remove_nodes="tiny-1"))
+    gone = {key for key in before if key not in after}
+    assert {key.rpartition("::")[2] for key in gone} == {"tiny-1", "tiny-1-vda", "tiny-1-seed"}
+    own = {key for key in after if key.rpartition("::")[2].startswith(("tiny-0", "tiny-2"))}
+    assert len(own) == 8
+    assert {key: after[key] for key in own} == {key: before[key] for key in own}
+
+
+def test_no_secret_is_an_input_in_clear() -> None:
+    """Private keys reach the engine marked as secrets; the recorder sees them without the mark."""
+    for seen in up():
+        texts = json.dumps({k: v for k, v in seen.inputs.items() if k != "userData"}, default=str)
+        if not seen.typ.endswith(":Readiness"):
+            assert "PRIVATE KEY" not in texts, seen.name
+
+
+@pytest.mark.parametrize(
+    ("nested", "pending"),
+    [
+        pytest.param(frozenset[str](), [PENDING], id="as the preparation left it"),
+        pytest.param(frozenset({"kvm_intel"}), [], id="made true by a boot since"),
+    ],
+)
+def test_what_waits_for_a_boot_is_an_output(nested: frozenset[str], pending: list[str]) -> None:
+    """Without an update of Host: a second run of the same configuration has nothing to do."""
+    before = graph(up())
+    assert graph(up(replace(FACTS, around_kvm=KvmFacts(nested=nested)))) == before
+    assert exports()["pending"] == pending
+
+
+def _with(lease: Any) -> Any:
+    return replace(FACTS, leases={"foo": lease})

@@ -7,14 +7,16 @@ option sets below turn each of them into an explicit replacement that keeps iden
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 import pulumi_libvirt as lv
 from pulumi_libvirt import CloudInitDisk, Domain, Network, Pool, Provider, Volume
 
-from components.xslt import domain_xslt, network_xslt
+from components.xslt import domain_xslt, network_xslt, volume_xslt
 from lab.cloudinit import Seed
-from lab.plans import DiskPlan, NetworkPlan, NodePlan
+from lab.naming import wwn
+from lab.plans import DiskPlan, LabPlan, NetworkPlan, NodePlan
 from lab.storage import BASE_POOL, pool_path
 
 # Edits that the provider answers with "updated" and nothing done. `replace_on_changes` alone would
@@ -85,14 +87,16 @@ def volume(name: str, disk: DiskPlan, pool: Pool, opts: pulumi.ResourceOptions) 
     The base is given by name, not as a resource: a replaced base volume would take every clone
     and its data with it.
     """
+    size = disk.size_gib * 1024**3
     return Volume(
         name,
         name=disk.volume,
         pool=pool.name,
         format="qcow2",
-        size=disk.size_gib * 1024**3,
+        size=size,
         base_volume_name=disk.base or None,
         base_volume_pool=BASE_POOL if disk.base else None,
+        xml=lv.VolumeXmlArgs(xslt=volume_xslt(size)) if disk.preallocation == "full" else None,
         opts=opts,
     )
 
@@ -115,16 +119,19 @@ def seed_disk(
 
 
 def domain(
-    prefix: str,
+    plan: LabPlan,
     node: NodePlan,
-    virt_type: str,
     parts: tuple[Sequence[Volume], Sequence[Network], CloudInitDisk | None],
     opts: pulumi.ResourceOptions,
 ) -> Domain:
     """A node's domain: pinned UUID and MACs, so that a replacement is a reboot with a new shape."""
     volumes, networks, seed = parts
+    prefix, config = plan.prefix, plan.config
+    xslt = domain_xslt(prefix, node, pool_path(prefix), config.vnc_password)
     boot = ["hd"] if node.deploy_os else ["network", "hd"]
     ignored = ["running"] if not node.deploy_os else []  # a blank node's power is its lab's affair
+    if node.machine.firmware != "bios":
+        ignored += ["firmware", "nvram"]  # read back as the files that libvirt found
     own = pulumi.ResourceOptions(
         delete_before_replace=True,
         replace_on_changes=_DOMAIN_SILENT,
@@ -133,14 +140,17 @@ def domain(
     return Domain(
         node.node,
         name=node.name,
-        type=virt_type,
+        type=plan.virt_type,
         arch="x86_64",  # given: otherwise two more capability queries for each domain
-        machine="pc",  # the provider's CD-ROM is on IDE, which q35 has not
+        machine=node.machine.machine or "pc",
         vcpu=node.vcpus,
         memory=node.memory_mib,
-        cpu=lv.DomainCpuArgs(mode="host-passthrough" if virt_type == "kvm" else "maximum"),
+        cpu=lv.DomainCpuArgs(mode=node.cpu[0]),
         boot_devices=[lv.DomainBootDeviceArgs(devs=boot)],
-        disks=[lv.DomainDiskArgs(volume_id=volume.id) for volume in volumes],
+        disks=[
+            lv.DomainDiskArgs(volume_id=volume.id, **_scsi(node, disk))
+            for volume, disk in zip(volumes, node.disks, strict=True)
+        ],
         network_interfaces=[
             lv.DomainNetworkInterfaceArgs(network_id=network.id, mac=nic.mac.upper())
             for nic, network in zip(node.nics, networks, strict=True)
@@ -148,9 +158,13 @@ def domain(
         cloudinit=seed.id if seed else None,
         consoles=[lv.DomainConsoleArgs(type="pty", target_port="0", target_type="serial")],
         graphics=lv.DomainGraphicsArgs(  # given: the default is SPICE, which not every QEMU has
-            type="vnc", listen_type="address", listen_address="127.0.0.1", autoport=True
+            type="vnc", listen_type="address", listen_address=config.vnc_listen, autoport=True
         ),
         autostart=True,
-        xml=lv.DomainXmlArgs(xslt=domain_xslt(prefix, node, pool_path(prefix))),
+        xml=lv.DomainXmlArgs(xslt=pulumi.Output.secret(xslt) if config.vnc_password else xslt),
         opts=pulumi.ResourceOptions.merge(opts, own),
     )
+
+
+def _scsi(node: NodePlan, disk: DiskPlan) -> dict[str, Any]:
+    return {"scsi": True, "wwn": wwn(node.uuid, disk.target)} if disk.bus == "scsi" else {}

@@ -54,14 +54,10 @@ class VmGroup(pulumi.ComponentResource):
         ]
         networks = [self._networks[nic.network] for nic in node.nics]
         disk = self._seed(node) if node.deploy_os else None
-        domain = libvirt.domain(
-            self._plan.prefix,
-            node,
-            self._plan.virt_type,
-            (volumes, networks, disk),
-            self._cleared("domain", node.name),
-        )
         config = self._plan.config
+        domain = libvirt.domain(
+            self._plan, node, (volumes, networks, disk), self._cleared("domain", node.name)
+        )
         return Power(
             node,
             (config.hypervisor, config.shutdown_timeout_s),

@@ -6,11 +6,13 @@ same text, and a change of text here replaces every domain or network that exist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 from xml.sax.saxutils import escape, quoteattr
 
 from lab.naming import OWNER_NAMESPACE
-from lab.plans import NetworkPlan, NodePlan
+from lab.osinfo import os_id
+from lab.plans import DiskPlan, NetworkPlan, NodePlan
 
 _HEAD = (
     '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
@@ -20,27 +22,80 @@ _HEAD = (
 )
 
 
-def domain_xslt(prefix: str, node: NodePlan, pool_path: str) -> str:
-    """UUID, owner, disks by path, and the console in a file.
+def domain_xslt(prefix: str, node: NodePlan, pool_path: str, vnc_password: str = "") -> str:
+    """UUID, owner, disks by path, the console in a file, and what else a role asks for.
 
     Disks by pool and volume name are refused by AppArmor on hosts whose libvirt cannot resolve
     them for its helper (provider issues 126, 920, 1163); by path they work everywhere.
     """
-    identity = f"<uuid>{node.uuid}</uuid>{_owner(prefix, node.node)}"
+    identity = f"<uuid>{node.uuid}</uuid>{_owner(prefix, node.node, node.machine.os_variant)}"
     serial = f'<serial type="file"><source path={quoteattr(node.console)} append="on"/></serial>'
     rules = [
         ("/domain/name", f'<xsl:copy-of select="."/>{identity}'),
         ("/domain/devices/console", serial),
     ]
     for disk in node.disks:
-        path = quoteattr(f"{pool_path}/{disk.volume}")
-        rules.append((f"/domain/devices/disk[target/@dev='{disk.target}']/@type", _TYPE_FILE))
-        rules.append(
-            (f"/domain/devices/disk[target/@dev='{disk.target}']/source", f"<source file={path}/>")
-        )
-    if not node.deploy_os:  # the firmware's own words are all there is to see of a blank node
+        rules += _disk(disk, pool_path)
+    if not node.deploy_os and node.machine.firmware == "bios":
+        # The firmware's own words are all there is to see of a blank node.
         rules.append(("/domain/os/type", '<xsl:copy-of select="."/><bios useserial="yes"/>'))
+    rules += _machine(node)
+    if vnc_password:
+        word = f'<xsl:attribute name="passwd">{escape(vnc_password)}</xsl:attribute>'
+        rules.append(("/domain/devices/graphics/@type", f'<xsl:copy-of select="."/>{word}'))
     return _stylesheet(rules)
+
+
+def _disk(disk: DiskPlan, pool_path: str) -> Iterator[tuple[str, str]]:
+    # The provider knows SCSI and virtio: what goes on another bus comes from it as virtio.
+    there = disk.device if disk.bus == "scsi" else disk.target
+    here = f"/domain/devices/disk[target/@dev='{there}']"
+    yield f"{here}/@type", _TYPE_FILE
+    yield f"{here}/source", f"<source file={quoteattr(f'{pool_path}/{disk.volume}')}/>"
+    if disk.cache:
+        yield f"{here}/driver", f'<driver name="qemu" type="qcow2" cache="{disk.cache}"/>'
+    if disk.bus not in ("scsi", "virtio"):
+        yield f"{here}/target", f'<target dev="{disk.device}" bus="{disk.bus}"/>'
+
+
+def _machine(node: NodePlan) -> Iterator[tuple[str, str]]:
+    mode, model = node.cpu
+    if model:
+        named = f'<model fallback="forbid">{escape(model)}</model>'
+        yield "/domain/cpu", f'<cpu mode="{mode}" match="exact">{named}</cpu>'
+    for nic in node.nics:
+        if nic.model != "virtio":
+            here = f"/domain/devices/interface[mac/@address='{nic.mac.upper()}']/model"
+            yield here, f'<model type="{nic.model}"/>'
+    if "q35" in node.machine.machine:  # which has no IDE for the seed
+        yield "/domain/devices/disk[@device='cdrom']/target", '<target dev="sdz" bus="sata"/>'
+    if node.machine.firmware != "bios":
+        yield from _uefi(secure=node.machine.firmware == "uefi-secure")
+    if node.machine.devices:
+        yield "/domain/devices", _inside("devices", "".join(node.machine.devices))
+
+
+def _uefi(*, secure: bool) -> Iterator[tuple[str, str]]:
+    """Firmware that libvirt finds itself: its files are called otherwise on each distribution."""
+    words = ("secure-boot", "enrolled-keys") if secure else ("secure-boot",)
+    wish = "yes" if secure else "no"
+    features = "".join(f'<feature enabled="{wish}" name="{word}"/>' for word in words)
+    loader = '<loader secure="yes"/>' if secure else ""
+    efi = f"<firmware>{features}</firmware>{loader}"
+    yield "/domain/os", _inside("os", efi, '<xsl:attribute name="firmware">efi</xsl:attribute>')
+    if secure:
+        yield "/domain/features", _inside("features", '<smm state="on"/>')
+
+
+def _inside(element: str, more: str, attributes: str = "") -> str:
+    """An element as it is, and more in it."""
+    return f'<{element}>{attributes}<xsl:apply-templates select="@*|node()"/>{more}</{element}>'
+
+
+def volume_xslt(size_bytes: int) -> str:
+    """All blocks claimed when the volume is made."""
+    claimed = f'<allocation unit="bytes">{size_bytes}</allocation>'
+    return _stylesheet([("/volume/capacity", f'<xsl:copy-of select="."/>{claimed}')])
 
 
 def network_xslt(prefix: str, network: NetworkPlan) -> str:
@@ -49,7 +104,10 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
     The table never changes while the network lives: nodes take and leave slots of it. Every other
     way edits the network with each node, and its VMs are cut off or stale entries stay.
     """
-    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix, "")}')]
+    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix)}')]
+    if network.gateway and network.gateway != str(IPv4Network(network.subnet)[1]):
+        own = f'<xsl:attribute name="address">{network.gateway}</xsl:attribute>'
+        rules.append(("/network/ip[not(@family='ipv6')]/@address", own))  # the first otherwise
     if network.dhcp:
         pool = network.pool
         span = f'<range start="{pool[0]}" end="{pool[1]}"/>' if pool else ""
@@ -61,12 +119,21 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
 _TYPE_FILE = '<xsl:attribute name="type">file</xsl:attribute>'
 
 
-def _owner(prefix: str, node: str) -> str:
+def _owner(prefix: str, node: str = "", os_variant: str = "") -> str:
     of_node = f" node={quoteattr(node)}" if node else ""
     return (
         f'<metadata><metalab:owner xmlns:metalab="{OWNER_NAMESPACE}" project="metalab" '
-        f'prefix="{escape(prefix)}"{of_node}/></metadata>'
+        f'prefix="{escape(prefix)}"{of_node}/>{_osinfo(os_variant)}</metadata>'
     )
+
+
+def _osinfo(variant: str) -> str:
+    """What virt-manager and its kin read of a guest's system."""
+    if not variant:
+        return ""
+    system = f"<libosinfo:os id={quoteattr(os_id(variant))}/>"
+    space = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
+    return f'<libosinfo:libosinfo xmlns:libosinfo="{space}">{system}</libosinfo:libosinfo>'
 
 
 def _stylesheet(rules: Iterable[tuple[str, str]]) -> str:

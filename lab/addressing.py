@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from operator import itemgetter
 
@@ -26,12 +26,13 @@ class SubnetPlan:
     """The subnet that one network gets."""
 
     subnet: IPv4Network
+    host_number: int = 1
     instead_of: str = ""  # why not the preferred one: "192.0.2.0/24 is taken by route via eth0"
 
     @property
     def gateway(self) -> IPv4Address:
         """The host's own address on the bridge."""
-        return self.subnet[1]
+        return self.subnet[self.host_number]
 
 
 def plan_subnets(
@@ -67,7 +68,8 @@ def plan_subnets(
         because = f"{wish} is taken by {taker.by}" if taker else ""
         plans[name] = SubnetPlan(subnet=subnet, instead_of=because)
         taken.append(_mine(subnet))
-    return {name: plans[name] for name in wishes}
+    numbers = {network.name: network.host_number for network in networks}
+    return {name: replace(plans[name], host_number=numbers[name]) for name in wishes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,15 @@ class HostNumbers:
     network: str
     subnet: IPv4Network | None  # None: frames alone, and numbers for MACs
     span: tuple[int, int] | None = None  # first and last that the layout gives to nodes
+    host: int = 1  # the hypervisor's own
 
     @property
-    def usable(self) -> range:
+    def usable(self) -> Sequence[int]:
         """Those that nodes may have, ascending."""
         first, last = self._bounds
         last -= POOL_SIZE if self._has_pool else 0
-        return range(first, min(last, first + MOST_RESERVATIONS - 1) + 1)
+        numbers = range(first, min(last, first + MOST_RESERVATIONS - 1) + 1)
+        return [n for n in numbers if n != self.host] if self.host in numbers else numbers
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address] | None:
@@ -96,7 +100,7 @@ class HostNumbers:
     @property
     def _bounds(self) -> tuple[int, int]:
         most = self.subnet.num_addresses - 2 if self.subnet else FIRST_NUMBER + MOST_RESERVATIONS
-        return self.span or (FIRST_NUMBER, most)
+        return self.span or (FIRST_NUMBER, most - 1 if self.host == most else most)
 
     @property
     def _has_pool(self) -> bool:

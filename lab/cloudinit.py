@@ -8,6 +8,7 @@ from typing import Any
 from lab.files import dump_yaml
 from lab.keys import KeyPair
 from lab.plans import NodePlan
+from lab.specs import SystemSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ def seed(node: NodePlan, client_public_key: str, host_key: KeyPair) -> Seed:
         "updates": {"network": {"when": ["boot-new-instance", "boot"]}},
         "growpart": {"mode": "auto", "devices": ["/"]},
         "resize_rootfs": True,
+        **_wishes(node.system, client_public_key),
     }
     meta = {"instance-id": node.uuid, "local-hostname": node.name}
     return Seed(
@@ -47,10 +49,27 @@ def seed(node: NodePlan, client_public_key: str, host_key: KeyPair) -> Seed:
     )
 
 
+def _wishes(system: SystemSpec, client_public_key: str) -> dict[str, Any]:
+    """What a role asks for beyond the common; nothing for most."""
+    wishes: dict[str, Any] = {}
+    if system.user:
+        person = {"name": system.user, "shell": "/bin/bash", "lock_passwd": True}
+        keys = {"sudo": "ALL=(ALL) NOPASSWD:ALL", "ssh_authorized_keys": [client_public_key]}
+        wishes["users"] = [{**person, **keys}]
+    if system.timezone:
+        wishes["timezone"] = system.timezone
+    if system.swap_mib:
+        size = system.swap_mib * 1024**2
+        wishes["swap"] = {"filename": "/swapfile", "size": size, "maxsize": size}
+    if system.packages:
+        wishes |= {"package_update": True, "packages": list(system.packages)}
+    return wishes
+
+
 def _ethernets(node: NodePlan) -> dict[str, Any]:
     """One entry a NIC, found by its MAC.
 
-    Only the access network gives a default route: two of them would make every reply take the one
+    Only one network gives a default route: two of them would make every reply take the one
     that came up last.
     """
     entries: dict[str, Any] = {}
@@ -58,7 +77,7 @@ def _ethernets(node: NodePlan) -> dict[str, Any]:
         entry: dict[str, Any] = {"match": {"macaddress": nic.mac}}
         if nic.dhcp:
             entry["dhcp4"] = True
-            if nic.slot != node.access:
+            if nic.slot != node.route:
                 entry["dhcp4-overrides"] = {"use-routes": False}
         elif nic.address:
             entry["addresses"] = [f"{nic.address}/{nic.prefix_length}"]

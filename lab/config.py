@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -25,6 +25,7 @@ _PORT = r"(?::[1-9]\d{0,4})?"
 _PLACE = rf"{_NAME}{_PORT}|{_IPV6}|\[{_IPV6}\]{_PORT}"
 _PLACE_FORM = "a host as ssh takes it, with a port if need be: lab, lab:2222 or [fd00::1]:2222"
 _USER = r"[A-Za-z_][\w.-]*"
+_VNC_WORD = "[!-~]{6,8}"  # RFC 6143 takes eight
 _SHA256 = "[0-9a-f]{64}"
 _SHA256_FORM = "64 hexadecimal digits in lower case"
 
@@ -53,14 +54,22 @@ class StackConfig:
     nodes: Mapping[str, int]  # {"compute": 3}: how many of each role, by the name of its file
     removed: tuple[str, ...] = ()  # names of those that were taken out for good
     network: str = "3_nets"  # a layout of the catalogue, or a path
+    override: Mapping[str, Any] = field(default_factory=dict[str, Any])  # see lab.override
     image_url: str = ""  # an image of the catalogue, a URL, or a path; empty: only blank nodes
     image_sha256: str = ""  # of the file at image_url; needed for URLs
     memory_overcommit: bool = False
     host_tools: bool = False  # virt-install and libguestfs on the hypervisor: no lab needs them
     virt_type: str = "auto"
+    vnc_external: bool = False  # the screens of nodes answer on every address of the host
+    vnc_password: str = field(default="", repr=False)  # from a secret of the stack
     host_restore: str = "settings"
     ready_timeout_s: int = 300  # from a started domain to SSH, for all nodes together
     shutdown_timeout_s: int = 30  # for a guest to power itself off before it is cut
+
+    @property
+    def vnc_listen(self) -> str:
+        """Where VNC answers on the hypervisor."""
+        return "0.0.0.0" if self.vnc_external else "127.0.0.1"  # noqa: S104 - as its user asks
 
 
 def parse_config(settings: Mapping[str, Any], prefix: str) -> StackConfig:
@@ -100,17 +109,33 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
         nodes=_counts(entry),
         removed=tuple(dict.fromkeys(entry.names("remove-nodes"))),
         network=entry.text("topology-network", default="3_nets"),
+        override=entry.plain("override"),
         image_url=entry.text("image-url", default=""),
         image_sha256=entry.text("image-sha256", default="", pattern=_SHA256, means=_SHA256_FORM),
         memory_overcommit=entry.boolean("host-memory-overcommit", default=False),
         host_tools=entry.boolean("host-tools", default=False),
         virt_type=entry.choice("virt-type", VIRT_TYPES, default="auto"),
+        vnc_external=entry.boolean("vnc-external", default=False),
+        vnc_password=_vnc_password(entry),
         host_restore=entry.choice("host-restore", RESTORE, default=RESTORE[0]),
         ready_timeout_s=entry.integer("ready-timeout", at_least=5, at_most=86_400, default=300),
         shutdown_timeout_s=entry.integer("shutdown-timeout", at_least=0, at_most=3_600, default=30),
     )
     entry.close()
     return config
+
+
+def _vnc_password(entry: Reader) -> str:
+    """A password of VNC; what the outside can reach has one. It is never shown."""
+    got = entry.raw("vnc-password")
+    word = got if isinstance(got, str) else ""
+    outside = entry.boolean("vnc-external", default=False)
+    if re.fullmatch(_VNC_WORD, word) or (got is None and not outside):
+        return word
+    found = "nothing, with vnc-external" if got is None else "another text"
+    step = "`pulumi config set --secret vnc-password`"
+    entry.note("vnc-password", found, "6 to 8 printable characters", "vnc-password", step)
+    return ""
 
 
 def _hypervisor(entry: Reader) -> HypervisorSpec:

@@ -27,9 +27,13 @@ class Source:
 
     name: str  # as a user would type it, such as "topologies/nodes/tiny.yaml"
     lines: Mapping[KeyPath, int] = field(default_factory=dict[KeyPath, int])
+    # Of what somebody else wrote, or wrote in other words: the place as `where` would name it.
+    places: Mapping[KeyPath, str] = field(default_factory=dict[KeyPath, str])
 
     def where(self, path: KeyPath) -> str:
         """Name a key: `file:line: key`, or `file: key` where lines are unknown."""
+        if path in self.places:
+            return self.places[path]
         line = self.lines.get(path)
         place = self.name if line is None else f"{self.name}:{line}"
         key = ".".join(word if word.isprintable() else repr(word) for word in map(str, path))

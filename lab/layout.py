@@ -7,22 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.nics import Nics, parse_nics
 from lab.reader import Reader
 from lab.specs import FIRST_NUMBER, NetworkSpec
 
 MOST_NUMBER = 65_534  # of the widest subnet
 FORWARDS = ("none", "nat", "route", "open")
-_WAY_IN = "one of its networks, with a cidr"
 _SUBNET = "a cidr, which this takes"
 _NICS = "roles, or `default`, with interfaces and external_network"
-
-
-@dataclass(frozen=True, slots=True)
-class Nics:
-    """Which networks a role is on."""
-
-    interfaces: tuple[str, ...]
-    access: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class Layout:
 
     def nics_of(self, role: str) -> Nics:
         """The NICs of a role that does not say itself; none where nobody says."""
-        return self.nics.get(role) or self.nics.get("default") or Nics((), "")
+        return self.nics.get(role) or self.nics.get("default") or Nics()
 
 
 def parse_layout(top: Reader) -> Layout:
@@ -67,25 +59,14 @@ def parse_layout(top: Reader) -> Layout:
     return replace(layout, nics=nics)
 
 
-def parse_nics(entry: Reader, layout: Layout) -> Nics:
-    """Read `interfaces` and `external_network`, of a layout's role or of a role's own file.
-
-    A role may have several NICs on one network; SSH takes one that has a subnet.
-    """
-    interfaces = entry.names("interfaces", among=layout.names)
-    mine = dict.fromkeys(interfaces or layout.names)
-    among = [name for name in mine if name in layout.addressed]
-    return Nics(interfaces, entry.name("external_network", among=among, means=_WAY_IN))
-
-
 def _role_nics(entry: Reader, layout: Layout) -> Nics:
-    nics = parse_nics(entry, layout)
+    nics = parse_nics(entry, layout.names, layout.addressed)
     entry.close()
     return nics
 
 
 def _network(name: str, entry: Reader) -> NetworkSpec:
-    subnet = entry.subnet("cidr") if entry.written("cidr") else None
+    subnet, host = entry.subnet("cidr") if entry.written("cidr") else (None, 1)
     forward = entry.choice("forward", FORWARDS, default="none")
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
@@ -94,7 +75,9 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
     if subnet is None and dhcp:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
-    return NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    return NetworkSpec(
+        name=name, subnet=subnet, host_number=host, forward=forward, dhcp=dhcp, span=span
+    )
 
 
 def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:

@@ -61,6 +61,11 @@ def domain_uuid(prefix: str, node: str) -> str:
     return str(uuid5(_NAMESPACE, f"{prefix}/{node}"))
 
 
+def wwn(uuid: str, target: str) -> str:
+    """The world-wide name of a disk on SCSI: 16 hexadecimal digits."""
+    return f"05abcd{_digest(uuid, target)[:10]}"
+
+
 def bridge(prefix: str, network: str) -> str:
     """The Linux bridge of a network: its name where the kernel takes it, else a stem and a hash."""
     full = host_name(prefix, network)

@@ -20,9 +20,10 @@ from lab.lease import Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
 from lab.plans import DiskPlan, GroupPlan, LabPlan, NetworkPlan, NicPlan, NodePlan, OnHost
-from lab.specs import NetworkSpec, NodeSpec, Topology
+from lab.specs import NetworkSpec, NicSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
+HOST_CPUS = ("host-passthrough", "host-model")
 DISK_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -42,11 +43,12 @@ def plan_lab(
     """
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
+    notes += topology.notes
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
-    maker = _NodeMaker(config.prefix, topology, subnets, numbers, held, image)
+    maker = _NodeMaker(config.prefix, topology, subnets, numbers, held, virt_type, image)
     groups = tuple(
         GroupPlan(role=spec.role, nodes=tuple(maker.node(spec, index) for index in spec.indexes))
         for spec in topology.roles
@@ -89,6 +91,7 @@ class _NodeMaker:
     subnets: Mapping[str, SubnetPlan]
     numbers: Mapping[str, Mapping[str, int]]  # by network, then node
     held: Lease
+    virt_type: str
     image: Image | None
 
     def node(self, spec: NodeSpec, index: int) -> NodePlan:
@@ -105,13 +108,17 @@ class _NodeMaker:
             deploy_os=spec.deploy_os,
             groups=spec.groups,
             nics=tuple(
-                self._nic(network, slot(network, nth), slot(node, nth))
-                for network, nth in _numbered(spec.interfaces)
+                self._nic(nic, slot(nic.network, nth), slot(node, nth))
+                for nic, nth in _numbered(spec.nics)
             ),
             access=spec.access,
+            route=spec.route,
             disks=tuple(_disks(name, spec, image)),
             image=image,
             console=storage.console_log(name),
+            system=spec.system,
+            machine=spec.machine,
+            cpu=_cpu(spec.machine.cpu_model, self.virt_type),
         )
 
     def _image(self, spec: NodeSpec, node: str) -> str:
@@ -122,7 +129,8 @@ class _NodeMaker:
             return was.image
         return self.image.sha256 if self.image else ""
 
-    def _nic(self, network: str, slot: str, holder: str) -> NicPlan:
+    def _nic(self, nic: NicSpec, slot: str, holder: str) -> NicPlan:
+        network = nic.network
         spec = next(spec for spec in self.topology.networks if spec.name == network)
         subnet = self.subnets[network].subnet if network in self.subnets else None
         number = self.numbers[network][holder]
@@ -130,7 +138,8 @@ class _NodeMaker:
             network=network,
             slot=slot,
             number=number,
-            mac=naming.mac(self.prefix, network, number),
+            mac=nic.mac or naming.mac(self.prefix, network, number),
+            model=nic.model,
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
             dhcp=spec.dhcp,
@@ -156,7 +165,8 @@ def _host_numbers(
 
 
 def _room(network: NetworkSpec, plan: SubnetPlan | None) -> HostNumbers:
-    return HostNumbers(network.name, plan.subnet if plan else None, network.span)
+    subnet = plan.subnet if plan else None
+    return HostNumbers(network.name, subnet, network.span, network.host_number)
 
 
 def _attached(topology: Topology) -> dict[str, list[str]]:
@@ -164,22 +174,46 @@ def _attached(topology: Topology) -> dict[str, list[str]]:
     attached: dict[str, list[str]] = {network.name: [] for network in topology.networks}
     for spec in topology.roles:
         nodes = [node_name(spec.role, index) for index in spec.indexes]
-        for network, nth in _numbered(spec.interfaces):
-            attached[network].extend(slot(node, nth) for node in nodes)
+        for nic, nth in _numbered(spec.nics):
+            attached[nic.network].extend(slot(node, nth) for node in nodes)
     return attached
 
 
-def _numbered(interfaces: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Each NIC's network, and the how manieth it is there."""
-    for place, network in enumerate(interfaces):
-        yield network, interfaces[: place + 1].count(network)
+def _numbered(nics: Sequence[NicSpec]) -> Iterator[tuple[NicSpec, int]]:
+    """Each NIC, and the how manieth of its node it is on its network."""
+    for place, nic in enumerate(nics):
+        yield nic, sum(other.network == nic.network for other in nics[: place + 1])
 
 
 def _disks(name: str, spec: NodeSpec, image: str) -> Iterator[DiskPlan]:
-    for letter, size_gib in zip(DISK_LETTERS, spec.disks_gib, strict=False):
+    # The provider counts disks on SCSI by themselves; SATA's names, in the same row, come after.
+    rows = {"scsi": iter(DISK_LETTERS)}
+    rows["sata"] = iter(DISK_LETTERS[sum(disk.bus == "scsi" for disk in spec.disks) :])
+    for letter, disk in zip(DISK_LETTERS, spec.disks, strict=False):
         target = f"vd{letter}"
         base = storage.base_volume(image) if image and target == "vda" else ""
-        yield DiskPlan(target=target, volume=f"{name}-{target}.qcow2", size_gib=size_gib, base=base)
+        yield DiskPlan(
+            target=target,
+            device=f"sd{next(rows[disk.bus])}" if disk.bus in rows else target,
+            volume=f"{name}-{target}.qcow2",
+            size_gib=disk.size_gib,
+            base=base,
+            bus=disk.bus,
+            cache=disk.cache,
+            preallocation=disk.preallocation,
+        )
+
+
+def _cpu(model: str, virt_type: str) -> tuple[str, str]:
+    """Libvirt's mode of a CPU, and QEMU's name of a model where the mode asks for one.
+
+    Emulation has no host's CPU to pass through: the most that it can do stands for it.
+    """
+    if virt_type != "kvm" and model in ("", *HOST_CPUS):
+        return "maximum", ""
+    if model in ("", "maximum", *HOST_CPUS):
+        return model or HOST_CPUS[0], ""
+    return "custom", model
 
 
 def _network(
@@ -188,6 +222,7 @@ def _network(
     subnet = plan.subnet if plan else None
     room = _room(spec, plan)
     pool = room.pool if spec.dhcp else None
+    macs = {nic.number: nic.mac for node in nodes for nic in node.nics if nic.network == spec.name}
     return NetworkPlan(
         network=spec.name,
         name=naming.host_name(prefix, spec.name),
@@ -197,7 +232,8 @@ def _network(
         forward=spec.forward,
         dhcp=spec.dhcp,
         reservations=tuple(
-            (naming.mac(prefix, spec.name, number), str(subnet[number])) for number in room.usable
+            (macs.get(number) or naming.mac(prefix, spec.name, number), str(subnet[number]))
+            for number in room.usable
         )
         if spec.dhcp and subnet
         else (),

@@ -9,6 +9,7 @@ from lab import storage
 from lab.config import StackConfig
 from lab.images import Image
 from lab.lease import Lease
+from lab.specs import MachineSpec, SystemSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,16 +23,21 @@ class NicPlan:
     address: str  # the node's own on that network, by reservation or static; empty: frames alone
     prefix_length: int
     dhcp: bool
+    model: str = "virtio"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskPlan:
-    """One disk of a node: a thin qcow2 volume in the environment's pool."""
+    """One disk of a node: a qcow2 volume in the environment's pool."""
 
-    target: str  # "vda"
+    target: str  # "vda": its place, which leases and volumes are called after, whatever its bus
+    device: str  # what libvirt calls it: "vda", or "sda" on another bus
     volume: str  # file name in the pool
     size_gib: int
     base: str = ""  # volume name in BASE_POOL that it is an overlay on; empty: blank
+    bus: str = "virtio"
+    cache: str = ""  # empty: QEMU's default
+    preallocation: str = "off"  # or "full"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +54,13 @@ class NodePlan:
     groups: tuple[str, ...]
     nics: tuple[NicPlan, ...]  # in NIC order
     access: str  # the network that carries SSH
+    route: str  # the network of the default route
     disks: tuple[DiskPlan, ...]
     image: str  # sha256 of its base image; empty for a blank node
     console: str  # the file on the hypervisor that takes its serial output
+    system: SystemSpec
+    machine: MachineSpec
+    cpu: tuple[str, str]  # ("host-passthrough", ""), or ("custom", "Nehalem")
 
     @property
     def seed(self) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from typing import Any, cast
 
 from lab.errors import Problem, shown
@@ -48,11 +48,14 @@ class Reader:
         source: Source,
         problems: list[Problem],
         path: KeyPath = (),
+        *,
+        sole: bool = False,  # one value stands for the mapping: problems are the path's own
     ) -> None:
         self._raw = raw
         self._source = source
         self._problems = problems
         self._path = path
+        self._sole = sole
         self._asked: set[str] = set()
 
     def has(self, key: str, *beside: str) -> bool:
@@ -77,19 +80,33 @@ class Reader:
         self.refuse(key, got, f"an integer from {at_least} to {at_most}", "range")
         return at_least
 
-    def size_mib(self, key: str, *, at_least: int, at_most: int) -> int:
+    def size_mib(self, key: str, *, at_least: int, at_most: int, default: int | None = None) -> int:
         """Answer a size in MiB from `8192`, `8192M` or `8G`."""
-        return self._size(key, self._ask(key), 1, at_least, at_most)
+        got = self._ask(key, _REQUIRED if default is None else default)
+        return self._size(key, got, 1, at_least, at_most)
 
-    def sizes_gib(
-        self, key: str, *, at_least: int, at_most: int, fewest: int = 1, most: int = 26
-    ) -> tuple[int, ...]:
-        """Answer `fewest` to `most` sizes, each in GiB from `64` or `64G`."""
-        got = self._ask(key)
-        items = cast("list[object]", got) if isinstance(got, list) else [got]
-        if not fewest <= len(items) <= most:
-            self.refuse(key, items, f"a list of {fewest} to {most} sizes", "list")
-        return tuple(self._size(key, item, 1024, at_least, at_most) for item in items)
+    def size_gib(self, key: str, *, at_least: int, at_most: int) -> int:
+        """Answer a size in GiB from `64` or `64G`."""
+        return self._size(key, self._ask(key), 1024, at_least, at_most)
+
+    def items(self, key: str, *, short: str, fewest: int, most: int) -> tuple[Reader, ...]:
+        """Answer a Reader for each item of a list, of its JSON text, or of `a, b` in one text.
+
+        An item that is no mapping stands for one with the key `short` alone: `64G` for `size: 64G`.
+        """
+        got = _of_json(self._ask(key), "[")
+        if isinstance(got, str):
+            got = [part.strip() for part in got.split(",") if part.strip()]
+        found = cast("list[object]", got if isinstance(got, list) else [got])
+        if not fewest <= len(found) <= most:
+            self.refuse(key, found, f"a list of {fewest} to {most}", "list")
+        return tuple(self._item((*self._path, key), i, item, short) for i, item in enumerate(found))
+
+    def _item(self, path: KeyPath, index: int, item: object, short: str) -> Reader:
+        if isinstance(item, dict):
+            raw = cast("dict[str, Any]", item)
+            return Reader(raw, self._source, self._problems, (*path, index))
+        return Reader({short: item}, self._source, self._problems, path, sole=True)
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """Answer true or false; `yes`, `no` and the same words in quotes are understood."""
@@ -116,7 +133,7 @@ class Reader:
     def choice(self, key: str, among: Sequence[str], *, default: str) -> str:
         """Answer one of a few words."""
         got = self._ask(key, default)
-        if got in among:
+        if got in among or got == default:
             return str(got)
         self.refuse(key, got, f"one of {', '.join(among)}", "choice", near(str(got), among))
         return default
@@ -144,17 +161,22 @@ class Reader:
         words = tuple(str(item) for item in cast("list[object]", got))
         return self._among(key, words, among) if among else words
 
-    def subnet(self, key: str) -> IPv4Network:
-        """Answer an IPv4 subnet of /16 to /29 without host bits."""
+    def subnet(self, key: str) -> tuple[IPv4Network, int]:
+        """Answer an IPv4 subnet of /16 to /29, and the host number of the hypervisor's address.
+
+        That is the first, unless the address before the mask is a host's: 192.0.2.254/24.
+        """
         got = self._ask(key)
         try:
-            subnet = IPv4Network(str(got))
+            own = IPv4Interface(str(got))
         except ValueError:
-            subnet = None
-        if subnet is not None and 16 <= subnet.prefixlen <= 29:  # noqa: PLR2004 - said in the message
-            return subnet
+            own = None
+        if own is not None and 16 <= own.network.prefixlen <= 29:  # noqa: PLR2004 - said in the message
+            number = int(own.ip) - int(own.network.network_address)
+            if number < own.network.num_addresses - 1:  # the last one calls all of them
+                return own.network, number or 1
         self.refuse(key, got, "an IPv4 subnet from /16 to /29, such as 192.0.2.0/24", "subnet")
-        return IPv4Network("192.0.2.0/24")
+        return IPv4Network("192.0.2.0/24"), 1
 
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int
@@ -181,6 +203,12 @@ class Reader:
         inner = cast("dict[str, object]", got)
         return Reader(inner, self._source, self._problems, (*self._path, key))
 
+    def plain(self, key: str) -> dict[str, Any]:
+        """Answer an inner mapping as it is, or its JSON text; for somebody else to read."""
+        inner = self.mapping(key, required=False)
+        words = inner.keys()
+        return {word: inner.raw(word) for word in words}
+
     def entries(self, form: re.Pattern[str], means: str) -> Iterator[tuple[str, Reader]]:
         """Each key of this mapping with a Reader of its value: for mappings by name."""
         for key in self._raw:
@@ -203,7 +231,7 @@ class Reader:
 
     def note(self, key: str, got: str, allowed: str, rule: str, next_step: str = "") -> None:
         """Note a problem of one key, with what was found in words."""
-        where = self._source.where((*self._path, key))
+        where = self._source.where(self._path if self._sole else (*self._path, key))
         self._problems.append(Problem(where, got, allowed, rule, next_step))
 
     def close(self) -> None:

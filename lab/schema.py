@@ -65,6 +65,7 @@ class Outline(Reader):
         self._properties: Schema = {}
         self._patterns: dict[str, Outline] = {}
         self._inner: dict[str, Outline] = {}
+        self._lists: dict[str, tuple[Outline, str, tuple[int, int]]] = {}  # item, short key, bounds
         self._optional: set[str] = set()
         self._texts: set[str] = set()
         self._open = True  # until it is closed
@@ -72,7 +73,8 @@ class Outline(Reader):
     def schema(self) -> Schema:
         """What was asked, as a schema of one mapping."""
         inner = {key: self._one(key, outline.schema()) for key, outline in self._inner.items()}
-        found: Schema = {"type": "object", "properties": {**self._properties, **inner}}
+        lists = {key: _list(*parts) for key, parts in self._lists.items()}
+        found: Schema = {"type": "object", "properties": {**self._properties, **lists, **inner}}
         found["required"] = [key for key in found["properties"] if key not in self._optional]
         if self._patterns:
             each = {f"^{form}$": outline.schema() for form, outline in self._patterns.items()}
@@ -106,20 +108,21 @@ class Outline(Reader):
         self._asked_for(key, schema, default)
         return at_least
 
-    def size_mib(self, key: str, *, at_least: int, at_most: int) -> int:
+    def size_mib(self, key: str, *, at_least: int, at_most: int, default: int | None = None) -> int:
         """A number of MiB, or a size with its unit."""
+        self._asked_for(key, _size(at_least, at_most), default)
+        return at_least
+
+    def size_gib(self, key: str, *, at_least: int, at_most: int) -> int:
+        """The same in GiB."""
         self._asked_for(key, _size(at_least, at_most))
         return at_least
 
-    def sizes_gib(
-        self, key: str, *, at_least: int, at_most: int, fewest: int = 1, most: int = 26
-    ) -> tuple[int, ...]:
-        """A list of sizes, or one."""
-        size = _size(at_least, at_most)
-        # How few depends on deploy_os, which a schema of one key does not see.
-        sizes = {"type": "array", "items": size, "minItems": 0, "maxItems": most}
-        self._asked_for(key, {"anyOf": [sizes, *size["anyOf"]]})
-        return (at_least,) * max(1, fewest)
+    def items(self, key: str, *, short: str, fewest: int, most: int) -> tuple[Reader, ...]:
+        """A list, each item a mapping or the value of its one key; or all of them in one text."""
+        self._properties[key] = {}  # keeps its place
+        self._lists[key] = (Outline(), short, (fewest, most))
+        return (self._lists[key][0],)
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """True or false."""
@@ -155,10 +158,10 @@ class Outline(Reader):
         self._optional |= set() if among else {key}
         return tuple(among)
 
-    def subnet(self, key: str) -> IPv4Network:
+    def subnet(self, key: str) -> tuple[IPv4Network, int]:
         """A subnet."""
         self._asked_for(key, {"type": "string", "pattern": _CIDR})
-        return _SUBNET
+        return _SUBNET, 1
 
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int
@@ -174,6 +177,11 @@ class Outline(Reader):
         self._optional |= set() if required else {key}
         return self._inner.setdefault(key, Outline())
 
+    def plain(self, key: str) -> dict[str, Any]:
+        """Any mapping."""
+        self._asked_for(key, {"type": "object"}, {})
+        return {}
+
     def entries(self, form: re.Pattern[str], means: str) -> Iterator[tuple[str, Reader]]:
         """One entry, for all of that form."""
         yield _ANY, self._patterns.setdefault(form.pattern, Outline())
@@ -186,9 +194,18 @@ class Outline(Reader):
         self._open = False
 
     def _asked_for(self, key: str, schema: Schema, default: object = None) -> None:
-        known = {} if default is None else {"default": default}
+        known = {} if default in (None, "") else {"default": default}
         self._properties[key] = {**schema, **known}
         self._optional |= set() if default is None else {key}
+
+
+def _list(item: Outline, short: str, bounds: tuple[int, int]) -> Schema:
+    whole = item.schema()
+    plain = whole["properties"][short]
+    each = [*plain.get("anyOf", [plain]), whole]
+    fewest, most = bounds
+    listed = {"type": "array", "items": {"anyOf": each}, "minItems": fewest, "maxItems": most}
+    return {"anyOf": [listed, *each[:-1]]}
 
 
 def _size(at_least: int, at_most: int) -> Schema:

@@ -11,12 +11,15 @@ from pathlib import Path
 from lab.errors import Problem, attempt, shown
 from lab.files import Document, load_yaml
 from lab.layout import Layout, parse_layout
+from lab.longform import tell
 from lab.naming import ROLE_FILE, ROLE_FILE_FORM
+from lab.nics import MOST_NICS
 from lab.reader import Reader
 from lab.role import parse_role
 from lab.specs import NetworkSpec, NodeSpec
 from lab.topology import catalogue
 
+UNSUPPORTED = "unsupported"  # the rule of what lab.longform refuses by name
 IMAGES = "images.yaml"  # beside them, and neither
 ANY_SUBNET = IPv4Network("192.0.2.0/24")
 
@@ -27,8 +30,15 @@ class Judged:
 
     file: str  # as it was asked for
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()  # what of it has no effect
     role: NodeSpec | None = None  # one of the two, where the file can be read at all
     layout: Layout | None = None
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it is sound, and asks for what metalab does not do."""
+        rules = {problem.rule for problem in self.problems}
+        return rules == {UNSUPPORTED}
 
 
 def shelf(kind: str, local: Path = Path("topologies")) -> dict[str, Judged]:
@@ -52,21 +62,26 @@ def judge(path: Path, title: str) -> Judged:
     Whether a role's networks exist is for a topology to say; here every name will do.
     """
     problems: list[Problem] = []
-    document = attempt(partial(load_yaml, path, title), problems)
-    if document is None:
+    found = attempt(partial(load_yaml, path, title), problems)
+    if found is None:
         return Judged(title, tuple(problems))
+    told = tell(found)
+    problems += told.problems
+    if any(problem.rule == UNSUPPORTED for problem in problems):  # the rest may hang on it
+        return Judged(title, tuple(problems), told.notes)
+    document = told.document
     entry = Reader(document.raw, document.source, problems)
     if "networks" in document.raw:
         layout = parse_layout(entry)
-        return Judged(title, tuple(problems), layout=layout)
+        return Judged(title, tuple(problems), told.notes, layout=layout)
     role = parse_role(path.stem, entry, _of_any_network(document))
     problems += _unfindable(path, title)
-    return Judged(title, tuple(problems), role=role)
+    return Judged(title, tuple(problems), told.notes, role=role)
 
 
 def _unfindable(path: Path, title: str) -> Iterator[Problem]:
     """A file that no topology-nodes can name."""
-    if path.suffix != ".yaml" or not ROLE_FILE.fullmatch(path.stem):
+    if path.suffix not in (".yaml", ".yml") or not ROLE_FILE.fullmatch(path.stem):
         allowed = f"{ROLE_FILE_FORM}, and .yaml"
         yield Problem(title, shown(path.name), allowed, "role", "Rename it")
 
@@ -78,5 +93,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _of_any_network(document: Document) -> Layout:
     """A layout that has whatever networks a role's file names."""
-    names = Reader(document.raw, document.source, []).names("interfaces")
-    return Layout(tuple(NetworkSpec(name=name, subnet=ANY_SUBNET) for name in names))
+    items = Reader(document.raw, document.source, []).items(
+        "interfaces", short="network", fewest=0, most=MOST_NICS
+    )
+    names = dict.fromkeys(item.text("network", default="") for item in items)
+    return Layout(tuple(NetworkSpec(name=name, subnet=ANY_SUBNET) for name in names if name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is the hypervisor's own
+FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is most gateways'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,11 +14,55 @@ class NetworkSpec:
 
     name: str  # such as "management"; the libvirt network is called <prefix>-<name>
     subnet: IPv4Network | None  # the preferred one: taken when it is free; None: frames alone
+    host_number: int = 1  # of the hypervisor's own address there
     # "none": isolated; "nat": reaches what the host reaches; "route": the same under its own
     # addresses; "open": that, and libvirt leaves the firewall alone.
     forward: str = "none"
     dhcp: bool = False
     span: tuple[int, int] | None = None  # host numbers that nodes get; None: all that there are
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskSpec:
+    """One disk of a role. What is empty is for QEMU to choose."""
+
+    size_gib: int  # thin, unless preallocation says otherwise
+    bus: str = "virtio"  # or "scsi", "sata"
+    cache: str = ""  # QEMU's mode, such as "none" or "unsafe"
+    preallocation: str = "off"  # or "full": every block is claimed when the disk is made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NicSpec:
+    """One network interface of a role."""
+
+    network: str
+    model: str = "virtio"  # or "e1000", "e1000e", "rtl8139"
+    mac: str = ""  # fixed, for a role of one node; empty: from the network and the host number
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemSpec:
+    """What cloud-init makes of the image at a node's first start, beyond names, keys and network.
+
+    It does so once: an edit reaches nodes that are made later.
+    """
+
+    user: str = ""  # logs in with the lab's key, and may do everything with sudo
+    timezone: str = ""  # such as "Europe/Prague"
+    swap_mib: int = 0
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineSpec:
+    """The machine around a role's CPUs and memory. What is empty is as metalab chooses it."""
+
+    cpu_model: str = ""  # "host-passthrough", "host-model", "maximum", or QEMU's name of a model
+    machine: str = ""  # "pc" or "q35"
+    firmware: str = "bios"  # or "uefi", "uefi-secure"
+    os_variant: str = ""  # osinfo's short name, such as "rhel9.2": for people and programs to read
+    devices: tuple[str, ...] = ()  # XML of further devices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +73,14 @@ class NodeSpec:
     indexes: tuple[int, ...]  # ascending; (0, 2) says that node 1 was removed and stays removed
     vcpus: int  # one thread each
     memory_mib: int  # inside the domain; QEMU's own overhead comes on top
-    disks_gib: tuple[int, ...]  # vda, vdb, ...; thin; none for a node that lives in memory
+    disks: tuple[DiskSpec, ...]  # none for a node that lives in memory
     deploy_os: bool  # True: the image on vda and SSH; False: blank disks, network boot first
     groups: tuple[str, ...]  # Ansible groups
-    interfaces: tuple[str, ...]  # networks in NIC order
-    access: str  # the network that carries SSH; one of `interfaces`
+    nics: tuple[NicSpec, ...]  # in order
+    access: str  # the network that carries SSH; one that a NIC is on
+    route: str  # the network of the default route; the same, unless somebody says otherwise
+    system: SystemSpec = SystemSpec()
+    machine: MachineSpec = MachineSpec()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,3 +89,4 @@ class Topology:
 
     networks: tuple[NetworkSpec, ...]
     roles: tuple[NodeSpec, ...]
+    notes: tuple[str, ...] = ()  # what of its files has no effect

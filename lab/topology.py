@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab.config import StackConfig
 from lab.errors import Problem, attempt, refuse, shown
 from lab.files import Document, expand, load_yaml
 from lab.layout import Layout, parse_layout
+from lab.longform import tell
+from lab.override import NETWORKS, by_key, overridden
 from lab.reader import Reader, near
 from lab.removal import check_removed, indexes_left
 from lab.role import parse_role
+from lab.sheet import mapping_of
 from lab.specs import NodeSpec, Topology
 
 SHOWN_NAMES = 8  # of the catalogue; a line's worth
@@ -30,28 +34,36 @@ def load_topology(config: StackConfig, local: Path = Path("topologies")) -> Topo
         LabError: every problem of every file.
     """
     problems: list[Problem] = []
+    notes: list[str] = []
     where = f"stacks/Pulumi.{config.prefix}.yaml"
     document = _find("networks", config.network, local, f"{where}: topology-network", problems)
-    layout = parse_layout(_reader(document, problems)) if document else Layout()
+    shift = _Shift(config.override, f"{where}: override", problems, notes)
+    layout = parse_layout(shift.layout(document)) if document else Layout()
     roles: dict[str, NodeSpec] = {}
     for file in config.nodes:
         found = _find("nodes", file, local, f"{where}: topology-nodes", problems)
         if found and document:
-            roles[file] = parse_role(file, _reader(found, problems), layout)
+            roles[file] = parse_role(file, shift.role(file, found), layout)
     problems += _namesakes(roles, f"{where}: topology-nodes")
     counts = {role.role: config.nodes[file] for file, role in roles.items()}
     if len(counts) == len(config.nodes):  # else it is unknown what nodes are called, or how many
         problems += check_removed(counts, config.removed, f"{where}: remove-nodes")
+        problems += shift.unused({*counts, *config.nodes})
     refuse(problems)
     left = indexes_left(counts, config.removed)
     whole = tuple(replace(role, indexes=left[role.role]) for role in roles.values())
-    return Topology(networks=layout.networks, roles=whole)
+    return Topology(networks=layout.networks, roles=whole, notes=tuple(notes))
 
 
 def catalogue(kind: str, local: Path = Path("topologies")) -> dict[str, Path]:
     """The files of a kind ("nodes" or "networks") by name; local ones hide shipped ones."""
     folders = (CATALOGUE / kind, local / kind)
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    return {
+        path.stem: path
+        for folder in folders
+        for suffix in ("yml", "yaml")  # of two that are called the same, the last one
+        for path in sorted(folder.glob(f"*.{suffix}"))
+    }
 
 
 def _find(
@@ -68,8 +80,47 @@ def _find(
     return attempt(partial(load_yaml, path, title), problems)
 
 
-def _reader(document: Document, problems: list[Problem]) -> Reader:
-    return Reader(document.raw, document.source, problems)
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """From a file as it was found to the Reader of its short form."""
+
+    override: Mapping[str, Any]
+    where: str
+    problems: list[Problem]
+    notes: list[str]
+
+    def layout(self, document: Document) -> Reader:
+        patch = by_key(document.raw, self._patch(NETWORKS))
+        return self._reader(
+            overridden(document, {NETWORKS: patch}, self.where) if patch else document
+        )
+
+    def role(self, file: str, document: Document) -> Reader:
+        for name in dict.fromkeys((file, str(document.raw.get("name", file)))):
+            if patch := self._patch(name):
+                document = overridden(document, patch, f"{self.where}.{name}")
+        return self._reader(document)
+
+    def unused(self, roles: Collection[str]) -> Iterator[Problem]:
+        known = sorted({*roles, NETWORKS})
+        for name in self.override.keys() - set(known):
+            allowed = f"one of {', '.join(known)}"
+            got = shown(name)
+            yield Problem(f"{self.where}.{name}", got, allowed, "override", near(name, known))
+
+    def _patch(self, name: str) -> dict[str, Any]:
+        got = self.override.get(name, {})
+        patch = mapping_of(got)
+        if patch is None:
+            problem = Problem(f"{self.where}.{name}", shown(got), "a mapping of keys", "override")
+            self.problems.append(problem)
+        return patch or {}
+
+    def _reader(self, document: Document) -> Reader:
+        told = tell(document)
+        self.problems.extend(told.problems)
+        self.notes.extend(told.notes)
+        return Reader(told.document.raw, told.document.source, self.problems)
 
 
 def _one_of(known: Mapping[str, Path]) -> str:

@@ -81,7 +81,7 @@ def leave_libvirt() -> tuple[str, ...]:
 {_LISTING}
 new() {{ listing | grep "^$1 " | grep -vxFf {_BEFORE} | cut -d ' ' -f 2; }}
 [ -n "$({VIRSH} list --name 2>/dev/null)" ] || {{
-  new a | xargs -r sh -c 'systemctl stop "$@" || exit; systemctl reset-failed "$@" 2>/dev/null; :' sh
+  new a | xargs -r sh -c 'systemctl stop "$@" || exit; systemctl reset-failed "$@" 2>/dev/null; :' .
 }}
 new e | xargs -r systemctl disable -q
 sed -n 's/^e //p' {_BEFORE} | xargs -r systemctl enable -q

@@ -40,4 +40,4 @@ def inventory(plan: LabPlan) -> str:
 def _variables(node: NodePlan) -> dict[str, Any]:
     if not node.deploy_os:
         return {"ansible_host": "NA"}
-    return {"ansible_host": node.name, "ansible_user": "root"}
+    return {"ansible_host": node.name, "ansible_user": node.system.user or "root"}

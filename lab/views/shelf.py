@@ -28,12 +28,21 @@ def table_of(roles: Mapping[str, Judged], layouts: Mapping[str, Judged]) -> str:
 
 
 def verdicts(judged: Iterable[Judged]) -> str:
-    """A line for each file: `ok`, or `error` and a line for each problem below it."""
+    """A line for each file, with a line below it for all that is said of it."""
     lines: list[str] = []
     for one in judged:
-        lines.append(f"{one.file}: {'error' if one.problems else 'ok'}")
-        lines += [f"    {problem}" for problem in one.problems]
+        lines.append(f"{one.file}: {_verdict(one)}")
+        lines += [f"    {said}" for said in (*one.problems, *one.notes)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _verdict(judged: Judged) -> str:
+    if judged.unsupported:
+        return f"unsupported: {', '.join(dict.fromkeys(p.next_step for p in judged.problems))}"
+    if judged.problems:
+        count = len(judged.problems)
+        return f"error: {count} {'problem' if count == 1 else 'problems'}"
+    return "ok with notes" if judged.notes else "ok"
 
 
 def _unfit(name: str, columns: Sequence[str]) -> Sequence[str]:
@@ -47,7 +56,7 @@ def _role(name: str, role: NodeSpec) -> Sequence[str]:
         f"{role.role}-0",
         str(role.vcpus),
         f"{role.memory_mib / 1024:g} GiB" if role.memory_mib >= 1024 else f"{role.memory_mib} MiB",  # noqa: PLR2004
-        " + ".join(_disks(role.disks_gib)) or "none",
+        " + ".join(_disks([disk.size_gib for disk in role.disks])) or "none",
         "yes" if role.deploy_os else "blank",
         ", ".join(role.groups),
     )

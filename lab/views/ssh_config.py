@@ -36,7 +36,8 @@ def known_hosts(plan: LabPlan, host_keys: Mapping[str, str]) -> str:
 
 
 def _own(node: NodePlan) -> dict[str, str]:
-    return {"HostName": node.address, "HostKeyAlias": node.name}
+    user = {"User": node.system.user} if node.system.user else {}  # what comes first counts
+    return {"HostName": node.address, "HostKeyAlias": node.name, **user}
 
 
 def _shared(plan: LabPlan) -> dict[str, str]:

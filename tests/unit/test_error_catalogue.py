@@ -173,6 +173,8 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "text": lambda _: setting(host_address="lab 42"),
         "choice": lambda _: setting(virt_type="kmv"),
         "boolean": lambda _: setting(host_memory_overcommit="maybe"),
+        "override": lambda _: choice(override={"tniy": {"memory": "1G"}}),
+        "vnc-password": lambda _: setting(vnc_external="true"),
     },
     "Topology and image": {
         "unknown-nodes": lambda _: choice(nodes={"contrller": 1}),
@@ -192,11 +194,19 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         ),
         "mapping": lambda folder: files(folder, layout=LAYOUT.partition("nodes:")[0]),
         "subnet": lambda folder: files(
-            folder, layout=LAYOUT.replace("192.0.2.0/24", "192.0.2.1/24")
+            folder, layout=LAYOUT.replace("192.0.2.0/24", "192.0.2.0/33")
         ),
         "subnet-overlap": lambda folder: files(
             folder, layout=LAYOUT.replace("172.16.0.0/24", "192.0.2.128/25")
         ),
+        "preallocation": lambda folder: files(
+            folder, node=NODE.replace("[1G]", "[{size: 1G, preallocation: full}]")
+        ),
+        "machine": lambda folder: files(
+            folder, node=f"{NODE}bootmode: uefi-secure\nmachine_type: pc\n"
+        ),
+        "unsupported": lambda folder: files(folder, layout=f"{LAYOUT}cidrs: []\n"),
+        "devices": lambda folder: files(folder, node=f"{NODE}devices: <disk/>\n"),
         "image": lambda _: image(image_url="~/images/gone.qcow2"),
         "image-checksum": lambda _: image(image_url="https://example.org/os.qcow2"),
     },

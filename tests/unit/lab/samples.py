@@ -13,7 +13,7 @@ from lab.facts import HostFacts
 from lab.images import Image
 from lab.lease import Lease
 from lab.plan import LabPlan, plan_lab
-from lab.specs import NetworkSpec, NodeSpec, Topology
+from lab.specs import DiskSpec, NetworkSpec, NicSpec, NodeSpec, Topology
 
 IMAGE = Image(sha256="1" * 64, source="/images/tiny.qcow2")
 OTHER_IMAGE = Image(sha256="2" * 64, source="https://example.org/other.qcow2")
@@ -44,18 +44,25 @@ def config(prefix: str = "foo", **fields: Any) -> StackConfig:
     )
 
 
-def role(name: str, indexes: Iterable[int], **fields: Any) -> NodeSpec:
+def role(
+    name: str,
+    indexes: Iterable[int],
+    disks_gib: Iterable[int] = (1,),
+    interfaces: Iterable[str] = ("data", "management", "external"),
+    **fields: Any,
+) -> NodeSpec:
+    access = fields.setdefault("access", "management")
     return NodeSpec(
         **{
             "role": name,
             "indexes": tuple(sorted(indexes)),
             "vcpus": 1,
             "memory_mib": 128,
-            "disks_gib": (1,),
+            "disks": tuple(DiskSpec(size_gib=size) for size in disks_gib),
             "deploy_os": True,
             "groups": (name,),
-            "interfaces": ("data", "management", "external"),
-            "access": "management",
+            "nics": tuple(NicSpec(network=network) for network in interfaces),
+            "route": access,
             **fields,
         }
     )

@@ -79,22 +79,40 @@ def test_a_size_means_the_same_in_every_unit(gib: int) -> None:
     [
         pytest.param([64], (64,), id="numbers are GiB"),
         pytest.param(["64G", 2], (64, 2), id="G and plain"),
-        pytest.param("40G", (40,), id="one disk without a list"),
+        pytest.param("40G", (40,), id="one without a list"),
+        pytest.param("40G, 1T", (40, 1024), id="a text"),
+        pytest.param('["40G", {"size": 2}]', (40, 2), id="JSON, as the engine hands it over"),
         pytest.param(["1024M"], (1,), id="M that is whole GiB"),
+        pytest.param(["2G", {"size": "3G"}], (2, 3), id="a mapping among them"),
+        pytest.param([], (), id="none"),
         pytest.param(["0.5T"], None, id="a fraction"),
         pytest.param(["512M"], None, id="less than one GiB"),
         pytest.param(None, None, id="nothing"),
         pytest.param([None], None, id="nothing in the list"),
-        pytest.param([], None, id="no disk"),
-        pytest.param([1] * 27, None, id="more disks than vda to vdz"),
+        pytest.param([{}], None, id="an empty mapping"),
+        pytest.param([[2]], None, id="a list in the list"),
+        pytest.param([1] * 27, None, id="too many"),
     ],
 )
-def test_disk_sizes(written: object, gib: tuple[int, ...] | None) -> None:
+def test_items(written: object, gib: tuple[int, ...] | None) -> None:
     entry, problems = read({"disks": written})
-    sizes = entry.sizes_gib("disks", at_least=1, at_most=65_536, most=26)
+    items = entry.items("disks", short="size", fewest=0, most=26)
+    sizes = tuple(item.size_gib("size", at_least=1, at_most=65_536) for item in items)
     assert bool(problems) is (gib is None)
     if gib is not None:
         assert sizes == gib
+
+
+def test_a_short_item_is_named_by_its_list_and_a_whole_one_by_its_key() -> None:
+    entry, problems = read({"disks": ["x", {"size": "y", "bsu": 1}]})
+    for item in entry.items("disks", short="size", fewest=0, most=26):
+        item.size_gib("size", at_least=1, at_most=9)
+        item.close()
+    assert [problem.where for problem in problems] == [
+        "f.yaml: disks",
+        "f.yaml: disks.1.size",
+        "f.yaml: disks.1.bsu",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -165,25 +183,27 @@ def test_names_of_any_kind_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "ok"),
+    ("written", "host"),
     [
-        pytest.param("192.0.2.0/24", True, id="a /24"),
-        pytest.param("10.0.0.0/16", True, id="the widest"),
-        pytest.param("10.0.0.0/29", True, id="the narrowest"),
-        pytest.param("10.0.0.0/15", False, id="too wide"),
-        pytest.param("10.0.0.0/30", False, id="too narrow"),
-        pytest.param("192.0.2.1/24", False, id="host bits"),
-        pytest.param("2001:db8::/64", False, id="IPv6"),
-        pytest.param("nonsense", False, id="a word"),
-        pytest.param(24, False, id="a number"),
-        pytest.param(None, False, id="nothing"),
+        pytest.param("192.0.2.0/24", 1, id="a /24"),
+        pytest.param("10.0.0.0/16", 1, id="the widest"),
+        pytest.param("10.0.0.0/29", 1, id="the narrowest"),
+        pytest.param("192.0.2.254/24", 254, id="the host's own address"),
+        pytest.param("192.0.2.255/24", None, id="everybody's address"),
+        pytest.param("10.0.0.0/15", None, id="too wide"),
+        pytest.param("10.0.0.0/30", None, id="too narrow"),
+        pytest.param("2001:db8::/64", None, id="IPv6"),
+        pytest.param("nonsense", None, id="a word"),
+        pytest.param(24, None, id="a number"),
+        pytest.param(None, None, id="nothing"),
     ],
 )
-def test_subnets(written: object, ok: bool) -> None:
+def test_subnets(written: object, host: int | None) -> None:
     entry, problems = read({"cidr": written})
-    subnet = entry.subnet("cidr")
+    subnet, number = entry.subnet("cidr")
     assert isinstance(subnet, IPv4Network)
-    assert [problem.rule for problem in problems] == ([] if ok else ["subnet"])
+    assert [problem.rule for problem in problems] == ([] if host else ["subnet"])
+    assert number == (host or 1)
 
 
 @pytest.mark.parametrize(
@@ -252,13 +272,15 @@ def test_no_question_raises_whatever_was_written(junk: Any) -> None:
     entry, _ = read({"k": junk})
     assert 1 <= entry.integer("k", at_least=1, at_most=9) <= 9
     assert 1 <= entry.size_mib("k", at_least=1, at_most=9) <= 9
-    assert set(entry.sizes_gib("k", at_least=1, at_most=9)) <= set(range(1, 10))
+    assert 1 <= entry.size_gib("k", at_least=1, at_most=9) <= 9
+    for item in entry.items("k", short="s", fewest=1, most=2):
+        assert isinstance(item.text("s"), str)
     assert entry.boolean("k", default=True) in {True, False}
     assert isinstance(entry.text("k"), str)
     assert entry.choice("k", ("a", "b"), default="a") in {"a", "b"}
     assert entry.name("k", ["a", "b"], means="x") in {"a", "b"}
     assert set(entry.names("k", ["a", "b"])) <= {"a", "b"}
-    assert entry.subnet("k").prefixlen >= 16
+    assert entry.subnet("k")[0].prefixlen >= 16
     entry.mapping("k").close()
     entry.close()
 

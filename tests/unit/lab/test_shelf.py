@@ -54,7 +54,7 @@ def test_a_file_is_judged_by_itself(tmp_path: Path, text: str, says: str) -> Non
     assert says in "\n".join(map(str, judged.problems))
 
 
-@pytest.mark.parametrize("name", ["mine.yml", "UP.yaml", "a b.yaml"])
+@pytest.mark.parametrize("name", ["mine.txt", "UP.yaml", "a b.yaml"])
 def test_a_role_that_no_stack_can_name_is_no_role(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_text(f"name: up\n{NODE}")
@@ -78,8 +78,8 @@ def test_files_and_directories_are_judged_in_order(tmp_path: Path) -> None:
     lines = [line.removeprefix(f"{tmp_path}/") for line in said.splitlines()]
     assert [line for line in lines if not line.startswith(" ")] == [
         "d/b.yaml: ok",
-        "d/e/a.yaml: error",
-        "gone.yaml: error",
+        "d/e/a.yaml: error: 2 problems",
+        "gone.yaml: error: 1 problem",
     ]
     assert "memory: got nothing" in said
 

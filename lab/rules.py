@@ -86,6 +86,7 @@ def check_kvm(where: str, wish: str, facts: HostFacts) -> list[Problem]:
 
 
 _MEMORY_STEP = "Shrink memory or counts, or set host-memory-overcommit to true"
+_MAC_STEP = "Take a mac out of a role of several nodes; else rename a network"
 
 
 def _names(plan: LabPlan) -> Iterator[Problem]:
@@ -100,7 +101,7 @@ def _macs(plan: LabPlan) -> Iterator[Problem]:
     counts = Counter(nic.mac for node in plan.nodes.values() for nic in node.nics)
     for mac, count in counts.items():
         if count > 1:
-            yield Problem(f"MAC {mac}", f"{count} NICs", "one NIC", "mac", "Rename a network")
+            yield Problem(f"MAC {mac}", f"{count} NICs", "one NIC", "mac", _MAC_STEP)
 
 
 def _foreign_objects(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:

@@ -20,7 +20,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("debian
 def lab(project: Project, hypervisor: Hypervisor) -> Stack:
     subprocess.run([ROOT / "tools" / "image", "debian"], check=True, capture_output=True)
     stack = project.stack(
-        "deb", topology_nodes="debian:1", image_url="debian", **hypervisor.settings
+        "deb",
+        topology_nodes="debian:1",
+        image_url="debian",
+        override={"debian": {"user": "stack", "timezone": "Europe/Prague", "swap": 64}},
+        **hypervisor.settings,
     )
     stack.up().ok()  # ready means that cloud-init is done and the pinned host key answered
     stack.print_ssh_config()
@@ -33,7 +37,8 @@ def test_cloud_init_did_what_the_seed_says(lab: Stack) -> None:
         lab.ssh(
             "debian-0",
             "hostname; cloud-init status; df --output=size -BM / | tail -1; ip -br -4 addr; "
-            "cat /root/.ssh/authorized_keys; grep root /etc/shadow | cut -d: -f2",
+            "whoami; readlink /etc/localtime; swapon --show=SIZE --noheadings --bytes; "
+            "sudo sh -c 'cat /root/.ssh/authorized_keys; grep -E ^root: /etc/shadow | cut -d: -f2'",
         )
         .ok()
         .out
@@ -45,6 +50,9 @@ def test_cloud_init_did_what_the_seed_says(lab: Stack) -> None:
     for address in node["addresses"].values():
         assert address in said
     assert lines[-1][:1] in "!*", "root has a password"
+    assert "\nstack\n" in said, "SSH goes to the user that the role asks for"
+    assert "/usr/share/zoneinfo/Europe/Prague" in said
+    assert any(60 << 20 <= int(line) <= 64 << 20 for line in lines if line.isdigit()), "swap"
 
 
 def test_it_reboots_with_the_same_host_key(lab: Stack, hypervisor: Hypervisor) -> None:

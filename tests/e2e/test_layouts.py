@@ -98,6 +98,6 @@ def test_the_shelf_is_listed_and_judged(small: Project) -> None:
     small.run(*fab, "check-topology", "topologies").ok()
     (small.folder / "topologies" / "nodes" / "bad.yaml").write_text("cpu: many\n")
     said = small.run(*fab, "check-topology", "topologies").refused().out
-    assert "bad.yaml: error\n" in said
+    assert "bad.yaml: error: 3 problems\n" in said
     assert "cpu: got 'many', expected an integer from 1 to 512" in said
     (small.folder / "topologies" / "nodes" / "bad.yaml").unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import get_context
+from shlex import quote
 from signal import SIGKILL
 
 import pytest
@@ -201,12 +202,13 @@ def test_cut_while_it_leaves(stage: Stage, name: str) -> None:
 def test_cut_while_dpkg_works(stage: Stage) -> None:
     """A package is unpacked and not configured; the next run mends that first."""
     status = "dpkg-query -W -f '${db:Status-Abbrev}' curl"
-    kill = f"pkill -STOP dpkg; {HANG_UP}; pkill -9 dpkg; pkill -9 apt-get"
-    logger = f"while read -r line; do case $line in *curl*unpacked*) {kill};; esac; done"
+    # dpkg waits for what it invokes: curl is unpacked by then, and stays so.
+    kill = f"{HANG_UP}; pkill -9 dpkg; pkill -9 apt-get"
+    script = f"case $({status} 2>/dev/null) in iU*) {kill};; esac"
     stage.hypervisor.run(
         "dpkg --remove curl >/dev/null && apt-get -q update >/dev/null && "
-        f"printf '%s\\n' '#!/bin/sh' {logger!r} >/root/cut && chmod +x /root/cut && "
-        "echo 'status-logger=/root/cut' >/etc/dpkg/dpkg.cfg.d/cut"
+        f"printf '%s\\n' '#!/bin/sh' {quote(script)} >/root/cut && chmod +x /root/cut && "
+        "echo 'pre-invoke=/root/cut' >/etc/dpkg/dpkg.cfg.d/cut"
     )
     failure = stage.cut_run(stage.steps)
     stage.hypervisor.run("rm /etc/dpkg/dpkg.cfg.d/cut /root/cut")

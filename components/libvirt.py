@@ -13,7 +13,7 @@ import pulumi
 import pulumi_libvirt as lv
 from pulumi_libvirt import CloudInitDisk, Domain, Network, Pool, Provider, Volume
 
-from components.xslt import domain_xslt, network_xslt, volume_xslt
+from components.xslt import domain_xslt, network_xslt
 from lab.cloudinit import Seed
 from lab.naming import wwn
 from lab.plans import DiskPlan, LabPlan, NetworkPlan, NodePlan
@@ -87,16 +87,14 @@ def volume(name: str, disk: DiskPlan, pool: Pool, opts: pulumi.ResourceOptions) 
     The base is given by name, not as a resource: a replaced base volume would take every clone
     and its data with it.
     """
-    size = disk.size_gib * 1024**3
     return Volume(
         name,
         name=disk.volume,
         pool=pool.name,
-        format="qcow2",
-        size=size,
+        format=disk.kind,
+        size=disk.size_gib * 1024**3,
         base_volume_name=disk.base or None,
         base_volume_pool=BASE_POOL if disk.base else None,
-        xml=lv.VolumeXmlArgs(xslt=volume_xslt(size)) if disk.preallocation == "full" else None,
         opts=opts,
     )
 

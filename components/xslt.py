@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
+from string import ascii_lowercase
 from xml.sax.saxutils import escape, quoteattr
 
 from lab.naming import OWNER_NAMESPACE
@@ -34,8 +35,8 @@ def domain_xslt(prefix: str, node: NodePlan, pool_path: str, vnc_password: str =
         ("/domain/name", f'<xsl:copy-of select="."/>{identity}'),
         ("/domain/devices/console", serial),
     ]
-    for disk in node.disks:
-        rules += _disk(disk, pool_path)
+    for letter, disk in zip(ascii_lowercase, node.disks, strict=False):
+        rules += _disk(f"vd{letter}", disk, pool_path)
     if not node.deploy_os and node.machine.firmware == "bios":
         # The firmware's own words are all there is to see of a blank node.
         rules.append(("/domain/os/type", '<xsl:copy-of select="."/><bios useserial="yes"/>'))
@@ -46,15 +47,15 @@ def domain_xslt(prefix: str, node: NodePlan, pool_path: str, vnc_password: str =
     return _stylesheet(rules)
 
 
-def _disk(disk: DiskPlan, pool_path: str) -> Iterator[tuple[str, str]]:
-    # The provider knows SCSI and virtio: what goes on another bus comes from it as virtio.
-    there = disk.device if disk.bus == "scsi" else disk.target
+def _disk(place: str, disk: DiskPlan, pool_path: str) -> Iterator[tuple[str, str]]:
+    # The provider knows SCSI, which it counts by itself, and virtio, by the place in the list.
+    there = disk.device if disk.bus == "scsi" else place
     here = f"/domain/devices/disk[target/@dev='{there}']"
     yield f"{here}/@type", _TYPE_FILE
     yield f"{here}/source", f"<source file={quoteattr(f'{pool_path}/{disk.volume}')}/>"
     if disk.cache:
-        yield f"{here}/driver", f'<driver name="qemu" type="qcow2" cache="{disk.cache}"/>'
-    if disk.bus not in ("scsi", "virtio"):
+        yield f"{here}/driver", f'<driver name="qemu" type="{disk.kind}" cache="{disk.cache}"/>'
+    if disk.device != there:
         yield f"{here}/target", f'<target dev="{disk.device}" bus="{disk.bus}"/>'
 
 
@@ -90,12 +91,6 @@ def _uefi(*, secure: bool) -> Iterator[tuple[str, str]]:
 def _inside(element: str, more: str, attributes: str = "") -> str:
     """An element as it is, and more in it."""
     return f'<{element}>{attributes}<xsl:apply-templates select="@*|node()"/>{more}</{element}>'
-
-
-def volume_xslt(size_bytes: int) -> str:
-    """All blocks claimed when the volume is made."""
-    claimed = f'<allocation unit="bytes">{size_bytes}</allocation>'
-    return _stylesheet([("/volume/capacity", f'<xsl:copy-of select="."/>{claimed}')])
 
 
 def network_xslt(prefix: str, network: NetworkPlan) -> str:

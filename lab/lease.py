@@ -27,6 +27,7 @@ class HeldNode:
     disks_gib: Mapping[str, int]  # {"vda": 40}
     image: str = ""  # sha256 of its base image; empty for a blank node
     memory_mib: int = 0
+    raw: tuple[str, ...] = ()  # ("vdb",): disks that are not qcow2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,11 @@ class Lease:
 
     def to_json(self) -> str:
         """The text of the lease file; equal leases give equal bytes."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1) + "\n"
+        plain: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        for held in plain["nodes"].values():
+            if not held["raw"]:  # leases of earlier days have no such word
+                del held["raw"]
+        return json.dumps(plain, sort_keys=True, indent=1) + "\n"
 
 
 def parse_lease(text: str) -> Lease:
@@ -63,12 +68,17 @@ def parse_lease(text: str) -> Lease:
     try:
         if raw.pop("format", None) != FORMAT:
             raise ValueError(f"lease format is not {FORMAT}")
-        nodes = {name: HeldNode(**held) for name, held in raw.pop("nodes").items()}
+        nodes = {name: _held(words) for name, words in raw.pop("nodes").items()}
         lease = Lease(**raw, nodes=nodes)
         _check_values(lease)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a lease: {error}") from error
     return lease
+
+
+def _held(raw: Any) -> HeldNode:  # noqa: ANN401 - JSON
+    words: dict[str, Any] = {**raw, "raw": tuple(raw.get("raw", ()))}
+    return HeldNode(**words)
 
 
 def _check_values(lease: Lease) -> None:

@@ -76,6 +76,7 @@ def plan_lease(
                 disks_gib={disk.target: disk.size_gib for disk in node.disks},
                 image=node.image,
                 memory_mib=memory[name],
+                raw=tuple(disk.target for disk in node.disks if disk.kind == "raw"),
             )
             for name, node in by_name.items()
         },

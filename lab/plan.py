@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_lowercase
 
 from lab import addressing, capacity, naming, storage
 from lab.addressing import HostNumbers, SubnetPlan
@@ -24,7 +25,7 @@ from lab.specs import NetworkSpec, NicSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
 HOST_CPUS = ("host-passthrough", "host-model")
-DISK_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+BUS_ORDER = ("virtio", "scsi", "sata")
 
 
 def plan_lab(
@@ -186,21 +187,28 @@ def _numbered(nics: Sequence[NicSpec]) -> Iterator[tuple[NicSpec, int]]:
 
 
 def _disks(name: str, spec: NodeSpec, image: str) -> Iterator[DiskPlan]:
-    # The provider counts disks on SCSI by themselves; SATA's names, in the same row, come after.
-    rows = {"scsi": iter(DISK_LETTERS)}
-    rows["sata"] = iter(DISK_LETTERS[sum(disk.bus == "scsi" for disk in spec.disks) :])
-    for letter, disk in zip(DISK_LETTERS, spec.disks, strict=False):
-        target = f"vd{letter}"
-        base = storage.base_volume(image) if image and target == "vda" else ""
+    """A role's disks in the order in which libvirt keeps them: those of one bus together."""
+    buses = list(dict.fromkeys(disk.bus for disk in spec.disks))
+    placed = list(zip(ascii_lowercase, spec.disks, strict=False))
+    rows = {"vd": iter(ascii_lowercase), "sd": iter(ascii_lowercase)}
+    # The provider counts those on SCSI by themselves: SATA's names, in the same row, come after.
+    named = {
+        place: f"{row}{next(rows[row])}"
+        for bus in BUS_ORDER
+        for place, disk in placed
+        if disk.bus == bus and (row := "vd" if bus == "virtio" else "sd")
+    }
+    for place, disk in sorted(placed, key=lambda item: buses.index(item[1].bus)):
+        target, kind = f"vd{place}", "raw" if disk.preallocation == "full" else "qcow2"
         yield DiskPlan(
             target=target,
-            device=f"sd{next(rows[disk.bus])}" if disk.bus in rows else target,
-            volume=f"{name}-{target}.qcow2",
+            device=named[place],
+            volume=f"{name}-{target}.{kind}",
+            kind=kind,
             size_gib=disk.size_gib,
-            base=base,
+            base=storage.base_volume(image) if image and target == "vda" else "",
             bus=disk.bus,
             cache=disk.cache,
-            preallocation=disk.preallocation,
         )
 
 

@@ -28,16 +28,16 @@ class NicPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskPlan:
-    """One disk of a node: a qcow2 volume in the environment's pool."""
+    """One disk of a node: a volume in the environment's pool."""
 
     target: str  # "vda": its place, which leases and volumes are called after, whatever its bus
     device: str  # what libvirt calls it: "vda", or "sda" on another bus
     volume: str  # file name in the pool
+    kind: str  # "qcow2", which is thin, or "raw", of which every block is claimed at once
     size_gib: int
     base: str = ""  # volume name in BASE_POOL that it is an overlay on; empty: blank
     bus: str = "virtio"
     cache: str = ""  # empty: QEMU's default
-    preallocation: str = "off"  # or "full"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -178,6 +178,17 @@ def _disks_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
                 "disk-size",
                 _put_back(node),
             )
+        raw = {disk.target for disk in node.disks if disk.kind == "raw"}
+        for target in sorted((raw ^ set(held.raw)) & held.disks_gib.keys()):
+            wish = ("off", "full")[target in raw]
+            was = ("off", "full")[target in held.raw]
+            yield Problem(
+                f"{node.role}: disks",
+                f"preallocation {wish} for {target} of {node.node}",
+                f"{was}, as it was made",
+                "disk-kind",
+                _put_back(node),
+            )
 
 
 def _systems_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:

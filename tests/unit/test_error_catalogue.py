@@ -23,6 +23,7 @@ from lab.images import load_image
 from lab.lease import Lease, check_claim
 from lab.plan import plan_lab
 from lab.rules import check_plan
+from lab.specs import DiskSpec
 from lab.topology import load_topology
 from tests.golden import check_golden
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, holding, plan, role, topology
@@ -256,6 +257,7 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "name-taken": lambda _: stranger(),
         "mac": lambda _: twins(),
         "disk-size": lambda _: reshaped(disks_gib=(2,)),
+        "disk-kind": lambda _: reshaped(disks=(DiskSpec(size_gib=1, preallocation="full"),)),
         "deploy-os": lambda _: reshaped(deploy_os=True),
         "lease-subnet": lambda _: leased("192.0.2.0/24"),
         "lease-lost": lambda _: lost(),

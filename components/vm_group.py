@@ -44,7 +44,8 @@ class VmGroup(pulumi.ComponentResource):
         )
 
     def _node(self, node: NodePlan) -> Power:
-        images = [image for sha, image in self._hypervisor.images.items() if sha == node.image]
+        wanted = {disk.image for disk in node.disks}
+        images = [image for sha, image in self._hypervisor.images.items() if sha in wanted]
         on_image = pulumi.ResourceOptions.merge(
             self._here, pulumi.ResourceOptions(depends_on=images)
         )

@@ -26,8 +26,8 @@ _PLACE = rf"{_NAME}{_PORT}|{_IPV6}|\[{_IPV6}\]{_PORT}"
 _PLACE_FORM = "a host as ssh takes it, with a port if need be: lab, lab:2222 or [fd00::1]:2222"
 _USER = r"[A-Za-z_][\w.-]*"
 _VNC_WORD = "[!-~]{6,8}"  # RFC 6143 takes eight
-_SHA256 = "[0-9a-f]{64}"
-_SHA256_FORM = "64 hexadecimal digits in lower case"
+SHA256 = "[0-9a-f]{64}"
+SHA256_FORM = "64 hexadecimal digits in lower case"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
         network=entry.text("topology-network", default="3_nets"),
         override=entry.plain("override"),
         image_url=entry.text("image-url", default=""),
-        image_sha256=entry.text("image-sha256", default="", pattern=_SHA256, means=_SHA256_FORM),
+        image_sha256=entry.text("image-sha256", default="", pattern=SHA256, means=SHA256_FORM),
         memory_overcommit=entry.boolean("host-memory-overcommit", default=False),
         host_tools=entry.boolean("host-tools", default=False),
         virt_type=entry.choice("virt-type", VIRT_TYPES, default="auto"),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lab.config import StackConfig
-from lab.errors import LabError, Problem
+from lab.errors import LabError, Problem, attempt, refuse
 from lab.files import expand, load_yaml, sha256_of, unset_names
 from lab.reader import Reader, near
+from lab.specs import Image, NodeSpec, Topology
 from lab.topology import CATALOGUE
 
+__all__ = ["Image", "image_names", "load_image", "with_images"]
+
 URL_SCHEMES = ("http://", "https://")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """A base image. Its checksum is its identity; the source only says where to get it."""
-
-    sha256: str
-    source: str  # a URL that the hypervisor fetches, or a path as written that is uploaded once
 
 
 def load_image(config: StackConfig) -> Image | None:
@@ -34,16 +30,44 @@ def load_image(config: StackConfig) -> Image | None:
     if not config.image_url:
         return None
     where = f"stacks/Pulumi.{config.prefix}.yaml: image-url"
-    source, expected = _entry(config.image_url)
-    expected = config.image_sha256 or expected
+    return _found(Image(sha256=config.image_sha256, source=config.image_url), where)
+
+
+def with_images(topology: Topology) -> Topology:
+    """Look at every image that a role names for a disk of its own.
+
+    Raises:
+        LabError: as for load_image, of all of them.
+    """
+    problems: list[Problem] = []
+    roles = tuple(_with_images(role, problems) for role in topology.roles)
+    refuse(problems)
+    return replace(topology, roles=roles)
+
+
+def _with_images(role: NodeSpec, problems: list[Problem]) -> NodeSpec:
+    disks = tuple(
+        replace(
+            disk, image=attempt(partial(_found, disk.image, f"{role.role}: image_url"), problems)
+        )
+        if disk.image
+        else disk
+        for disk in role.disks
+    )
+    return role if disks == role.disks else replace(role, disks=disks)
+
+
+def _found(wish: Image, where: str) -> Image:
+    source, expected = _entry(wish.source)
+    expected = wish.sha256 or expected
     if source.startswith(URL_SCHEMES):
         if not expected:
-            got, allowed = "a URL without image-sha256", "the checksum of the image beside its URL"
-            raise LabError([Problem(where, got, allowed, "image-checksum", _checksum_step())])
+            got, allowed = "a URL without a checksum", "the sha256 of the image beside its URL"
+            raise LabError([Problem(where, got, allowed, "image-checksum", _checksum_step(where))])
         return Image(sha256=expected, source=source)
     path = expand(source.removeprefix("file://"))
     if not path.is_file():
-        raise LabError([_no_file(where, config.image_url, source)])
+        raise LabError([_no_file(where, wish.source, source)])
     try:
         found = sha256_of(path)
     except OSError as error:
@@ -87,5 +111,6 @@ def _no_file(where: str, written: str, source: str) -> Problem:
     return Problem(where, f"{source}: no such file", allowed, "image", step)
 
 
-def _checksum_step() -> str:
-    return "Set image-sha256; the place that offers the image lists it"
+def _checksum_step(where: str) -> str:
+    key = where.rpartition(" ")[2].replace("url", "sha256")
+    return f"Set {key}; the place that offers the image lists it"

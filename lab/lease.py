@@ -28,6 +28,8 @@ class HeldNode:
     image: str = ""  # sha256 of its base image; empty for a blank node
     memory_mib: int = 0
     raw: tuple[str, ...] = ()  # ("vdb",): disks that are not qcow2
+    # {"vdb": sha256}: what disks are overlays on, but for that of the system.
+    bases: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +55,9 @@ class Lease:
         """The text of the lease file; equal leases give equal bytes."""
         plain: dict[str, Any] = {"format": FORMAT, **asdict(self)}
         for held in plain["nodes"].values():
-            if not held["raw"]:  # leases of earlier days have no such word
-                del held["raw"]
+            for word in ("raw", "bases"):  # which leases of earlier days do not have
+                if not held[word]:
+                    del held[word]
         return json.dumps(plain, sort_keys=True, indent=1) + "\n"
 
 

@@ -9,7 +9,7 @@ from lab import capacity, naming
 from lab.facts import HostFacts
 from lab.lease import HeldNode, Lease
 from lab.naming import slot, split_slot
-from lab.plans import NodePlan
+from lab.plans import SYSTEM_DISK, NodePlan
 
 
 def numbers_held(held: Lease, network: str, facts: HostFacts) -> dict[str, int]:
@@ -76,6 +76,11 @@ def plan_lease(
                 disks_gib={disk.target: disk.size_gib for disk in node.disks},
                 image=node.image,
                 memory_mib=memory[name],
+                bases={
+                    disk.target: disk.image
+                    for disk in node.disks
+                    if disk.image and not (node.deploy_os and disk.target == SYSTEM_DISK)
+                },
                 raw=tuple(disk.target for disk in node.disks if disk.kind == "raw"),
             )
             for name, node in by_name.items()

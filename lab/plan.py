@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from string import ascii_lowercase
 
 from lab import addressing, capacity, naming, storage
 from lab.addressing import HostNumbers, SubnetPlan
 from lab.config import StackConfig
+from lab.disks import images_used, own_image, plan_disks
 from lab.errors import Problem, attempt, refuse
 from lab.facts import HostFacts
-from lab.images import Image
-from lab.lease import Lease
+from lab.lease import HeldNode, Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
-from lab.plans import DiskPlan, GroupPlan, LabPlan, NetworkPlan, NicPlan, NodePlan, OnHost
-from lab.specs import NetworkSpec, NicSpec, NodeSpec, Topology
+from lab.plans import (
+    GroupPlan,
+    LabPlan,
+    NetworkPlan,
+    NicPlan,
+    NodePlan,
+    OnHost,
+)
+from lab.specs import Image, NetworkSpec, NicSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
 HOST_CPUS = ("host-passthrough", "host-model")
-BUS_ORDER = ("virtio", "scsi", "sata")
 
 
 def plan_lab(
@@ -65,7 +70,7 @@ def plan_lab(
         nodes,
         facts,
     )
-    notes += _notes(config, subnets, nodes, image)
+    notes += _notes(config, subnets, nodes, topology, image)
     overcommit = config.memory_overcommit
     notes += capacity.notes(lease, topology.roles, facts, overcommit=overcommit)
     return LabPlan(
@@ -77,7 +82,7 @@ def plan_lab(
             for spec in topology.networks
         ),
         groups=groups,
-        images=tuple(_images(nodes, image)),
+        images=tuple(images_used(nodes, topology, image)),
         lease=lease,
         memory_limit_mib=None if overcommit else capacity.limit_mib(facts),
         on_host={(found.kind, found.name): found for found in _on_host(config, nodes, facts)},
@@ -98,7 +103,8 @@ class _NodeMaker:
     def node(self, spec: NodeSpec, index: int) -> NodePlan:
         node = node_name(spec.role, index)
         name = naming.host_name(self.prefix, node)
-        image = self._image(spec, node)
+        was = self.held.nodes.get(node)
+        image = self._image(spec, was)
         return NodePlan(
             node=node,
             name=name,
@@ -114,7 +120,7 @@ class _NodeMaker:
             ),
             access=spec.access,
             route=spec.route,
-            disks=tuple(_disks(name, spec, image)),
+            disks=tuple(plan_disks(name, spec, image, was)),
             image=image,
             console=storage.console_log(name),
             system=spec.system,
@@ -122,13 +128,14 @@ class _NodeMaker:
             cpu=_cpu(spec.machine.cpu_model, self.virt_type),
         )
 
-    def _image(self, spec: NodeSpec, node: str) -> str:
+    def _image(self, spec: NodeSpec, was: HeldNode | None) -> str:
         """A node keeps the image that its disk is an overlay on; only new nodes take a new one."""
         if not spec.deploy_os:
             return ""
-        if (was := self.held.nodes.get(node)) and was.image:
+        if was and was.image:
             return was.image
-        return self.image.sha256 if self.image else ""
+        image = own_image(spec) or self.image
+        return image.sha256 if image else ""
 
     def _nic(self, nic: NicSpec, slot: str, holder: str) -> NicPlan:
         network = nic.network
@@ -186,32 +193,6 @@ def _numbered(nics: Sequence[NicSpec]) -> Iterator[tuple[NicSpec, int]]:
         yield nic, sum(other.network == nic.network for other in nics[: place + 1])
 
 
-def _disks(name: str, spec: NodeSpec, image: str) -> Iterator[DiskPlan]:
-    """A role's disks in the order in which libvirt keeps them: those of one bus together."""
-    buses = list(dict.fromkeys(disk.bus for disk in spec.disks))
-    placed = list(zip(ascii_lowercase, spec.disks, strict=False))
-    rows = {"vd": iter(ascii_lowercase), "sd": iter(ascii_lowercase)}
-    # The provider counts those on SCSI by themselves: SATA's names, in the same row, come after.
-    named = {
-        place: f"{row}{next(rows[row])}"
-        for bus in BUS_ORDER
-        for place, disk in placed
-        if disk.bus == bus and (row := "vd" if bus == "virtio" else "sd")
-    }
-    for place, disk in sorted(placed, key=lambda item: buses.index(item[1].bus)):
-        target, kind = f"vd{place}", "raw" if disk.preallocation == "full" else "qcow2"
-        yield DiskPlan(
-            target=target,
-            device=named[place],
-            volume=f"{name}-{target}.{kind}",
-            kind=kind,
-            size_gib=disk.size_gib,
-            base=storage.base_volume(image) if image and target == "vda" else "",
-            bus=disk.bus,
-            cache=disk.cache,
-        )
-
-
 def _cpu(model: str, virt_type: str) -> tuple[str, str]:
     """Libvirt's mode of a CPU, and QEMU's name of a model where the mode asks for one.
 
@@ -264,7 +245,7 @@ def _image_missing(
     new = [
         node_name(spec.role, index)
         for spec in topology.roles
-        if spec.deploy_os
+        if spec.deploy_os and not own_image(spec)
         for index in spec.indexes
         if node_name(spec.role, index) not in held.nodes
     ]
@@ -294,22 +275,19 @@ def _on_host(
             yield OnHost(kind="seed", name=node.seed, pool=pool)
 
 
-def _images(nodes: tuple[NodePlan, ...], image: Image | None) -> Iterator[Image]:
-    """What the nodes' disks rest on. Where an older one came from is forgotten: the host has it."""
-    for sha256 in dict.fromkeys(node.image for node in nodes if node.image):
-        yield image if image and image.sha256 == sha256 else Image(sha256=sha256, source="")
-
-
 def _notes(
     config: StackConfig,
     subnets: Mapping[str, SubnetPlan],
     nodes: tuple[NodePlan, ...],
+    topology: Topology,
     image: Image | None,
 ) -> Iterator[str]:
     for name, plan in subnets.items():
         if plan.instead_of:
             yield f"network {name}: {plan.subnet} instead, because {plan.instead_of}"
     if image and config.image_url:
-        kept = [node.node for node in nodes if node.image not in ("", image.sha256)]
+        own = {spec.role for spec in topology.roles if own_image(spec)}
+        used = {node.node: node.image for node in nodes if node.image and node.role not in own}
+        kept = [node for node, sha256 in used.items() if sha256 != image.sha256]
         if kept:
             yield f"{', '.join(kept)} keep their base image; nodes made from now on use image-url"

@@ -11,6 +11,8 @@ from lab.images import Image
 from lab.lease import Lease
 from lab.specs import MachineSpec, SystemSpec
 
+SYSTEM_DISK = "vda"  # of a node that gets a system
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NicPlan:
@@ -35,9 +37,14 @@ class DiskPlan:
     volume: str  # file name in the pool
     kind: str  # "qcow2", which is thin, or "raw", of which every block is claimed at once
     size_gib: int
-    base: str = ""  # volume name in BASE_POOL that it is an overlay on; empty: blank
+    image: str = ""  # sha256 of the base image that it is an overlay on; empty: blank
     bus: str = "virtio"
     cache: str = ""  # empty: QEMU's default
+
+    @property
+    def base(self) -> str:
+        """The volume of that image in BASE_POOL; empty: none."""
+        return storage.base_volume(self.image) if self.image else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +63,7 @@ class NodePlan:
     access: str  # the network that carries SSH
     route: str  # the network of the default route
     disks: tuple[DiskPlan, ...]
-    image: str  # sha256 of its base image; empty for a blank node
+    image: str  # sha256 of its system's base image; empty for a blank node
     console: str  # the file on the hypervisor that takes its serial output
     system: SystemSpec
     machine: MachineSpec

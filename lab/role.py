@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lab.config import SHA256, SHA256_FORM
 from lab.devices import parse_devices
 from lab.layout import Layout
 from lab.naming import NAME_FORM, ROLE
 from lab.nics import Nics, parse_nics
 from lab.osinfo import OS_VARIANT, OS_VARIANT_FORM
 from lab.reader import Reader
-from lab.specs import DiskSpec, MachineSpec, NodeSpec, SystemSpec
+from lab.specs import DiskSpec, Image, MachineSpec, NodeSpec, SystemSpec
 
 MOST_DISKS = 26  # of one node: vda to vdz
 MOST_GIB = 65_536
@@ -73,18 +76,33 @@ def _disks(entry: Reader, *, deploy_os: bool) -> tuple[DiskSpec, ...]:
     items = entry.items("disks", short="size", fewest=0, most=MOST_DISKS)
     if deploy_os and not items:
         entry.refuse("disks", [], f"a list of 1 to {MOST_DISKS}, as deploy_os is true", "list")
-    return tuple(_disk(item, overlay=deploy_os and place == 0) for place, item in enumerate(items))
+    image = _image(entry)
+    if image and not deploy_os:
+        entry.refuse("image_url", image.source, "none, as deploy_os is false", "image")
+    disks = tuple(_disk(item, overlay=deploy_os and place == 0) for place, item in enumerate(items))
+    if not image or not disks:
+        return disks
+    return (replace(disks[0], image=disks[0].image or image), *disks[1:])
+
+
+def _image(entry: Reader) -> Image | None:
+    """An image for these nodes, or this disk, instead of the stack's."""
+    sha256 = entry.text("image_sha256", default="", pattern=SHA256, means=SHA256_FORM)
+    source = entry.text("image_url", default="")
+    return Image(sha256=sha256, source=source) if source else None
 
 
 def _disk(item: Reader, *, overlay: bool) -> DiskSpec:
     wish = item.choice("preallocation", list(PREALLOCATION), default="off")
-    if overlay and PREALLOCATION[wish] == "full":
+    image = _image(item)
+    if (overlay or image) and PREALLOCATION[wish] == "full":
         item.refuse("preallocation", wish, _CLAIMED, "preallocation")
     disk = DiskSpec(
         size_gib=item.size_gib("size", at_least=1, at_most=MOST_GIB),
         bus=item.choice("bus", BUSES, default=BUSES[0]),
         cache=item.choice("cache", CACHES, default=""),
         preallocation=PREALLOCATION[wish],
+        image=image,
     )
     item.close()
     return disk

@@ -23,6 +23,14 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A base image. Its checksum is its identity; the source only says where to get it."""
+
+    sha256: str  # empty until somebody has looked, where a role names a file
+    source: str  # a URL that the hypervisor fetches, or a path as written that is uploaded once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DiskSpec:
     """One disk of a role. What is empty is for QEMU to choose."""
 
@@ -30,6 +38,7 @@ class DiskSpec:
     bus: str = "virtio"  # or "scsi", "sata"
     cache: str = ""  # QEMU's mode, such as "none" or "unsafe"
     preallocation: str = "off"  # or "full": every block is claimed when the disk is made
+    image: Image | None = None  # what is on it from the start; None: nothing, or the stack's image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from lab.host.session import Outcome
 from lab.host.shell import Shell, connect
 from lab.host.step import HostStep
 from lab.host.steps import check_os, mark_step, steps_as_set, steps_for
-from lab.images import Image, load_image
+from lab.images import Image, load_image, with_images
 from lab.lease import Lease
 from lab.operation import OPERATOR, Target, as_options
 from lab.plan import plan_lab
@@ -115,7 +115,9 @@ def _planner(target: Target) -> Callable[[HostFacts], LabPlan]:
     """Read what a lab is made of, before anybody is asked anything."""
     config = target.config
     if target.of_stack:
-        topology, image = both(lambda: load_topology(config), lambda: load_image(config))
+        topology, image = both(
+            lambda: with_images(load_topology(config)), lambda: load_image(config)
+        )
         return partial(plan_lab, config, topology, image)
     try:
         return partial(plan_lab, config, load_topology(config), _ANY_IMAGE)

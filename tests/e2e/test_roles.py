@@ -37,12 +37,13 @@ cpu: "1"
 cpumodel: Nehalem
 memory: "128"
 deploy_os: true
+import_url: tiny
 os: {type: linux, variant: debian12}
 disks:
   disk1: {size: 1G, cache: unsafe, preallocation: metadata, dev: /dev/vda}
   disk2: {size: 1G, bus: scsi, cache: none}
   disk3: {size: 1G, bus: sata, preallocation: full}
-  disk4: {size: 1G, bus: scsi}
+  disk4: {size: 1G, bus: scsi, import_url: tiny}
 interfaces: null
 groups: [served]
 """
@@ -68,7 +69,7 @@ def odd(project: Project, hypervisor: Hypervisor) -> Iterator[Stack]:
         BLANK.replace("uefi-secure", "uefi").replace("52:54:00:00:00:77", "52:54:00:00:00:78")
     )
     settings = {"topology_nodes": "served:1,blank:1,plain-uefi:1", "topology_network": "long"}
-    stack = project.stack("odd", image_url="tiny", **settings, **hypervisor.settings)
+    stack = project.stack("odd", **settings, **hypervisor.settings)
     secret = ("pulumi", "config", "set", "-s", "odd", "--secret", "vnc-password", PASSWORD)
     project.run(*secret).ok()
     stack.up("--yes").ok()
@@ -103,6 +104,16 @@ def test_claimed_blocks_are_claimed(odd: Stack, hypervisor: Hypervisor) -> None:
     blocks = {name: int(count) for name, count in map(str.split, shown.splitlines())}
     assert blocks["odd-served-0-vdc.raw"] * 512 >= 1 << 30
     assert blocks["odd-served-0-vdb.qcow2"] * 512 < 1 << 20
+
+
+def test_images_of_a_role_and_of_a_disk(odd: Stack, hypervisor: Hypervisor) -> None:
+    files = ("odd-served-0-vda", "odd-served-0-vdd")
+    backing = [
+        hypervisor.run(f"qemu-img info -U {pool(hypervisor)}/{name}.qcow2 | grep '^backing file:'")
+        for name in files
+    ]
+    assert backing[0] == backing[1]
+    assert odd.ssh("served-0", "true").ok().code == 0
 
 
 def pool(hypervisor: Hypervisor) -> str:

@@ -53,7 +53,7 @@ def test_a_url_is_fetched_by_the_hypervisor() -> None:
 
 def test_a_url_needs_its_checksum() -> None:
     line = refusal(image_url="https://example.org/i.qcow2")
-    assert "a URL without image-sha256" in line
+    assert "a URL without a checksum" in line
     assert "Set image-sha256" in line
 
 

@@ -27,6 +27,36 @@ GOLDEN = Path(__file__).parent / "golden"
             id="a deployed node and blank ones",
         ),
         pytest.param(
+            "options",
+            {
+                "topology_nodes": "undercloud:1,controller:1",
+                "vnc_external": "true",
+                "vnc_password": "Vnc0word",
+                "override": json.dumps(
+                    {
+                        "undercloud": {
+                            "disks": [
+                                {"size": "9G", "cache": "unsafe"},
+                                {"size": 1, "preallocation": "full", "bus": "sata"},
+                                {"size": 2, "bus": "scsi"},
+                            ],
+                            "user": "stack",
+                            "cpumodel": "Nehalem",
+                            "os_variant": "rhel9.2",
+                        },
+                        "controller": {
+                            "bootmode": "uefi-secure",
+                            "devices": "<watchdog model='i6300esb'/>",
+                            "interfaces": [{"network": "data", "model": "e1000e"}],
+                            "external_network": "data",
+                        },
+                        "networks": {"data": {"cidr": "192.168.24.254/24"}},
+                    }
+                ),
+            },
+            id="what roles and layouts can ask for",
+        ),
+        pytest.param(
             "none-left", {"topology_nodes": "ironic:1", "remove_nodes": "ironic-0"}, id="holes"
         ),
     ],

@@ -7,10 +7,12 @@ same text, and a change of text here replaces every domain or network that exist
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from xml.sax.saxutils import escape, quoteattr
 
 from lab.naming import OWNER_NAMESPACE
 from lab.plans import NetworkPlan, NodePlan
+from lab.specs import SrvSpec
 
 _HEAD = (
     '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
@@ -44,7 +46,7 @@ def domain_xslt(prefix: str, node: NodePlan, pool_path: str) -> str:
 
 
 def network_xslt(prefix: str, network: NetworkPlan) -> str:
-    """Owner, and a reservation for every host number.
+    """Owner, a reservation for every host number, and what the provider has no argument for.
 
     The table never changes while the network lives: nodes take and leave slots of it. Every other
     way edits the network with each node, and its VMs are cut off or stale entries stay.
@@ -54,7 +56,15 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
         pool = network.pool
         span = f'<range start="{pool[0]}" end="{pool[1]}"/>' if pool else ""
         hosts = "".join(f'<host mac="{mac}" ip="{ip}"/>' for mac, ip in network.reservations)
-        rules.append(("/network/ip/dhcp", f"<dhcp>{span}{hosts}</dhcp>"))
+        ipv4 = "[not(@family='ipv6')]" if network.subnet6 else ""
+        rules.append((f"/network/ip{ipv4}/dhcp", f"<dhcp>{span}{hosts}</dhcp>"))
+    if network.subnet6:  # without DHCP libvirt's dnsmasq advertises the subnet instead
+        rules.append(("/network/ip[@family='ipv6']/dhcp", ""))
+        if network.forward == "nat":
+            rules.append(("/network/forward", '<forward mode="nat"><nat ipv6="yes"/></forward>'))
+    if network.srvs:  # the provider forgets them when it reads a network with a domain
+        body = '<xsl:copy><xsl:apply-templates select="@*|node()"/>{}</xsl:copy>'
+        rules.append(("/network/dns", body.format("".join(map(_srv, network.srvs)))))
     return _stylesheet(rules)
 
 
@@ -67,6 +77,12 @@ def _owner(prefix: str, node: str) -> str:
         f'<metadata><metalab:owner xmlns:metalab="{OWNER_NAMESPACE}" project="metalab" '
         f'prefix="{escape(prefix)}"{of_node}/></metadata>'
     )
+
+
+def _srv(srv: SrvSpec) -> str:
+    fields = {**asdict(srv), "domain": srv.domain or None}
+    words = (f"{key}={quoteattr(str(value))}" for key, value in fields.items() if value is not None)
+    return f"<srv {' '.join(words)}/>"
 
 
 def _stylesheet(rules: Iterable[tuple[str, str]]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from operator import itemgetter
 
 from lab.errors import LabError, Problem
-from lab.facts import HostFacts, NetworkFact, Taken
+from lab.facts import HostFacts, NetworkFact, Subnet, Taken
 from lab.naming import bridge, node_order, split_slot
 from lab.specs import FIRST_NUMBER, NetworkSpec
 
@@ -27,6 +27,7 @@ class SubnetPlan:
 
     subnet: IPv4Network
     instead_of: str = ""  # why not the preferred one: "192.0.2.0/24 is taken by route via eth0"
+    subnet6: IPv6Network | None = None  # a /64 beside it: lab.ipv6
 
     @property
     def gateway(self) -> IPv4Address:
@@ -59,10 +60,10 @@ def plan_subnets(
     held = _held(wishes, facts, prefix)
     taken = [*_foreign(facts, prefix, networks), *(_mine(subnet) for subnet in held.values())]
     plans = {name: SubnetPlan(subnet=subnet) for name, subnet in held.items()}
-    for name, wish in sorted(wishes.items(), key=lambda item: _taker(item[1], taken) is not None):
+    for name, wish in sorted(wishes.items(), key=lambda item: taker_of(item[1], taken) is not None):
         if name in held:
             continue
-        taker = _taker(wish, taken)
+        taker = taker_of(wish, taken)
         subnet = _free(name, wish, taken, prefix) if taker else wish
         because = f"{wish} is taken by {taker.by}" if taker else ""
         plans[name] = SubnetPlan(subnet=subnet, instead_of=because)
@@ -159,14 +160,25 @@ def _fits(fact: NetworkFact, wish: IPv4Network) -> bool:
     return bool(fact.subnets) and fact.subnets[0].prefixlen <= wish.prefixlen
 
 
-def _foreign(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> Iterator[Taken]:
-    """What others use: addresses and routes, libvirt networks, leases.
+def own_bridges(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> set[str]:
+    """Our own bridges, but for those of networks that the layout no longer has.
 
-    Our own bridges are not foreign, but for those of networks that the layout no longer has: they
-    go after the new ones have come.
+    What those use is still somebody's: they go after the new ones have come.
     """
     bridges = {bridge(prefix, network.name) for network in networks}
-    ours = {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+    return {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+
+
+def taker_of(subnet: Subnet, taken: Iterable[Taken[Subnet]]) -> Taken[Subnet] | None:
+    """Who uses a part of a subnet."""
+    return next((other for other in taken if other.subnet.overlaps(subnet)), None)
+
+
+def _foreign(
+    facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]
+) -> Iterator[Taken[IPv4Network]]:
+    """What others use: addresses and routes, libvirt networks, leases."""
+    ours = own_bridges(facts, prefix, networks)
     for taken in facts.taken:
         if taken.device not in ours and taken.subnet.prefixlen > WIDEST_DEFAULT_ROUTE:
             yield taken
@@ -176,21 +188,19 @@ def _foreign(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> 
     yield from _leased(facts, prefix)
 
 
-def _leased(facts: HostFacts, prefix: str) -> Iterator[Taken]:
+def _leased(facts: HostFacts, prefix: str) -> Iterator[Taken[IPv4Network]]:
     for lease in facts.claims_of_others(prefix):
         for name, subnet in lease.subnets.items():
             yield Taken(subnet=IPv4Network(subnet), by=f"the lease of {lease.prefix} ({name})")
 
 
-def _mine(subnet: IPv4Network) -> Taken:
+def _mine(subnet: IPv4Network) -> Taken[IPv4Network]:
     return Taken(subnet=subnet, by="another network of this environment")
 
 
-def _taker(subnet: IPv4Network, taken: Iterable[Taken]) -> Taken | None:
-    return next((other for other in taken if other.subnet.overlaps(subnet)), None)
-
-
-def _free(name: str, wish: IPv4Network, taken: list[Taken], prefix: str) -> IPv4Network:
+def _free(
+    name: str, wish: IPv4Network, taken: list[Taken[IPv4Network]], prefix: str
+) -> IPv4Network:
     """Probe from a slot that follows from the names, so that neighbours rarely meet.
 
     A taken subnet is passed in one step, however wide: a VPN's 10.0.0.0/8 has two million /29.
@@ -205,7 +215,7 @@ def _free(name: str, wish: IPv4Network, taken: list[Taken], prefix: str) -> IPv4
         while tried < slots:
             slot = (seed + tried) % slots
             candidate = IPv4Network((first + (slot << (32 - size)), size))
-            taker = _taker(candidate, taken)
+            taker = taker_of(candidate, taken)
             if taker is None:
                 return candidate
             beyond = (int(taker.subnet.broadcast_address) - first) >> (32 - size)

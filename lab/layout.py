@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.network_options import network_options
 from lab.reader import Reader
 from lab.specs import FIRST_NUMBER, NetworkSpec
 
@@ -89,17 +90,23 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
     forward = entry.choice("forward", FORWARDS, default="none")
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
+    spec = NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    spec = network_options(entry, spec)
     entry.close()
     if subnet is None and forward != "none":
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
     if subnet is None and dhcp:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
-    return NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    return spec
 
 
 def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:
     for earlier, later in combinations(networks, 2):
-        if earlier.subnet and later.subnet and earlier.subnet.overlaps(later.subnet):
-            got = f"{later.subnet}, which overlaps {earlier.subnet} of {earlier.name}"
-            allowed = "subnets that do not overlap"
-            entries[later.name].note("cidr", got, allowed, "subnet-overlap")
+        for key, one, other in (
+            ("cidr", earlier.subnet, later.subnet),
+            ("ipv6", earlier.subnet6, later.subnet6),
+        ):
+            if one and other and one.overlaps(other):
+                got = f"{other}, which overlaps {one} of {earlier.name}"
+                allowed = "subnets that do not overlap"
+                entries[later.name].note(key, got, allowed, "subnet-overlap")

@@ -7,15 +7,17 @@ for byte; components declare it and make no choice of their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import addressing, capacity, naming, storage
 from lab.addressing import HostNumbers, SubnetPlan
 from lab.config import StackConfig
+from lab.dns import dns_names, services
 from lab.errors import Problem, attempt, refuse
 from lab.facts import HostFacts
 from lab.images import Image
+from lab.ipv6 import plan_subnets6, preferred6
 from lab.lease import Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
@@ -43,6 +45,9 @@ def plan_lab(
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
+    subnets6, notes6 = plan_subnets6(topology.networks, facts, config.prefix)
+    for name, subnet6 in subnets6.items():
+        subnets[name] = replace(subnets[name], subnet6=subnet6)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
@@ -58,11 +63,13 @@ def plan_lab(
             virt_type=virt_type,
             subnets={name: str(plan.subnet) for name, plan in subnets.items()},
             preferred={spec.name: str(spec.subnet) for spec in topology.networks if spec.subnet},
+            subnets6={name: str(subnet) for name, subnet in subnets6.items()},
+            preferred6=preferred6(topology.networks, subnets6),
         ),
         nodes,
         facts,
     )
-    notes += _notes(config, subnets, nodes, image)
+    notes += [*_notes(config, subnets, nodes, image), *notes6]
     overcommit = config.memory_overcommit
     notes += capacity.notes(lease, topology.roles, facts, overcommit=overcommit)
     return LabPlan(
@@ -105,8 +112,7 @@ class _NodeMaker:
             deploy_os=spec.deploy_os,
             groups=spec.groups,
             nics=tuple(
-                self._nic(network, slot(network, nth), slot(node, nth))
-                for network, nth in _numbered(spec.interfaces)
+                self._nic(spec, network, nth, node) for network, nth in _numbered(spec.interfaces)
             ),
             access=spec.access,
             disks=tuple(_disks(name, spec, image)),
@@ -122,18 +128,23 @@ class _NodeMaker:
             return was.image
         return self.image.sha256 if self.image else ""
 
-    def _nic(self, network: str, slot: str, holder: str) -> NicPlan:
+    def _nic(self, role: NodeSpec, network: str, nth: int, node: str) -> NicPlan:
         spec = next(spec for spec in self.topology.networks if spec.name == network)
-        subnet = self.subnets[network].subnet if network in self.subnets else None
-        number = self.numbers[network][holder]
+        plan = self.subnets.get(network)
+        subnet, subnet6 = (plan.subnet, plan.subnet6) if plan else (None, None)
+        number = self.numbers[network][slot(node, nth)]
+        gives_route = slot(network, nth) == role.access and spec.forward != "none"
         return NicPlan(
             network=network,
-            slot=slot,
+            slot=slot(network, nth),
             number=number,
             mac=naming.mac(self.prefix, network, number),
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
             dhcp=spec.dhcp,
+            address6=str(subnet6[number]) if subnet6 and role.deploy_os else "",
+            gateway6=str(subnet6[1]) if subnet6 and gives_route else "",
+            mtu=spec.mtu,
         )
 
 
@@ -202,13 +213,13 @@ def _network(
         if spec.dhcp and subnet
         else (),
         pool=(str(pool[0]), str(pool[1])) if pool else None,
-        names=tuple(
-            (nic.address, node.name)
-            for node in nodes
-            for nic in node.nics
-            if spec.dhcp and nic.slot == spec.name  # of several there, the first answers
-        ),
+        names=tuple(dns_names(spec, plan, nodes)),
         instead_of=plan.instead_of if plan else "",
+        subnet6=str(plan.subnet6 or "") if plan else "",
+        mtu=spec.mtu,
+        domain=spec.domain,
+        srvs=services(prefix, spec),
+        autostart=spec.autostart,
     )
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
 from lab.errors import Problem, shown
@@ -156,6 +156,19 @@ class Reader:
         self.refuse(key, got, "an IPv4 subnet from /16 to /29, such as 192.0.2.0/24", "subnet")
         return IPv4Network("192.0.2.0/24")
 
+    def subnet6(self, key: str) -> tuple[bool, IPv6Network | None]:
+        """Answer true or false, or true and an IPv6 /64: no guest takes an address of another."""
+        got = self._ask(key, default=False)
+        if isinstance(got, bool) or str(got).lower() in _YES_NO:
+            return self.boolean(key, default=False), None
+        with suppress(ValueError):
+            subnet = IPv6Network(str(got))
+            if subnet.prefixlen == 64 and not (subnet.is_link_local or subnet.is_multicast):  # noqa: PLR2004 - said in the message
+                return True, subnet
+        allowed = "true, false, or an IPv6 subnet of /64, such as 2001:db8:1::/64"
+        self.refuse(key, got, allowed, "subnet")
+        return True, None
+
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int
     ) -> tuple[bool, tuple[int, int] | None]:
@@ -180,6 +193,16 @@ class Reader:
             got = {}
         inner = cast("dict[str, object]", got)
         return Reader(inner, self._source, self._problems, (*self._path, key))
+
+    def items(self, key: str) -> Iterator[Reader]:
+        """A Reader of each mapping in a list of them, which may be missing."""
+        got = self._ask(key, default=[])
+        listed = cast("list[object]", got) if isinstance(got, list) else [None]
+        items = [cast("dict[str, object]", item) for item in listed if isinstance(item, dict)]
+        if len(items) < len(listed):
+            self.refuse(key, cast("object", got), "a list of mappings", "list")
+        for place, item in enumerate(items):
+            yield Reader(item, self._source, self._problems, (*self._path, key, place))
 
     def entries(self, form: re.Pattern[str], means: str) -> Iterator[tuple[str, Reader]]:
         """Each key of this mapping with a Reader of its value: for mappings by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from lab.config import parse_settings
@@ -160,6 +160,13 @@ class Outline(Reader):
         self._asked_for(key, {"type": "string", "pattern": _CIDR})
         return _SUBNET
 
+    def subnet6(self, key: str) -> tuple[bool, IPv6Network | None]:
+        """True, false, or a /64."""
+        subnet = {"type": "string", "pattern": "^[0-9a-fA-F:]+/64$"}
+        self._asked_for(key, {"anyOf": [{"type": "boolean"}, subnet], "default": False})
+        self._optional.add(key)
+        return False, None
+
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int
     ) -> tuple[bool, tuple[int, int] | None]:
@@ -173,6 +180,13 @@ class Outline(Reader):
         """An inner mapping."""
         self._optional |= set() if required else {key}
         return self._inner.setdefault(key, Outline())
+
+    def items(self, key: str) -> Iterator[Reader]:
+        """One of a list, for all of them."""
+        each = Outline()
+        yield each
+        self._asked_for(key, {"type": "array", "items": each.schema()})
+        self._optional.add(key)
 
     def entries(self, form: re.Pattern[str], means: str) -> Iterator[tuple[str, Reader]]:
         """One entry, for all of that form."""

@@ -78,21 +78,22 @@ class HostNumbers:
     network: str
     subnet: IPv4Network | None  # None: frames alone, and numbers for MACs
     span: tuple[int, int] | None = None  # first and last that the layout gives to nodes
+    pool_size: int | None = None  # at the end, for guests that DHCP does not know; None: our choice
 
     @property
     def usable(self) -> range:
         """Those that nodes may have, ascending."""
         first, last = self._bounds
-        last -= POOL_SIZE if self._has_pool else 0
+        last -= self._pool_size
         return range(first, min(last, first + MOST_RESERVATIONS - 1) + 1)
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address] | None:
         """First and last address for guests that DHCP does not know; None where there are few."""
-        if self.subnet is None or not self._has_pool:
+        if self.subnet is None or not self._pool_size:
             return None
         _, last = self._bounds
-        return self.subnet[last - POOL_SIZE + 1], self.subnet[last]
+        return self.subnet[last - self._pool_size + 1], self.subnet[last]
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -100,10 +101,12 @@ class HostNumbers:
         return self.span or (FIRST_NUMBER, most)
 
     @property
-    def _has_pool(self) -> bool:
+    def _pool_size(self) -> int:
+        if self.subnet is None or self.pool_size is not None:
+            return self.pool_size or 0
         first, last = self._bounds
         size = last - first + 1 + 3  # the subnet's name, its gateway and its broadcast address
-        return self.subnet is not None and size >= POOL_FROM_SIZE
+        return POOL_SIZE if size >= POOL_FROM_SIZE else 0
 
 
 def plan_host_numbers(

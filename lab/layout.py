@@ -9,9 +9,8 @@ from itertools import combinations
 from lab.naming import NAME_FORM, NETWORK, ROLE
 from lab.network_options import network_options
 from lab.reader import Reader
-from lab.specs import FIRST_NUMBER, NetworkSpec
+from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec
 
-MOST_NUMBER = 65_534  # of the widest subnet
 FORWARDS = ("none", "nat", "route", "open")
 _WAY_IN = "one of its networks, with a cidr"
 _SUBNET = "a cidr, which this takes"

@@ -1,4 +1,4 @@
-"""What a layout may say of a network beyond its IPv4 subnet: IPv6, MTU, DNS, autostart."""
+"""What a layout may say of a network beyond its subnet: pool, IPv6, MTU, DNS, autostart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from lab.reader import Reader
-from lab.specs import NetworkSpec, SrvSpec
+from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec, SrvSpec
 
 LEAST_MTU, LEAST_MTU_6, MOST_MTU = 68, 1280, 65_535  # the protocols', and the kernel's
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -27,11 +27,14 @@ def network_options(entry: Reader, spec: NetworkSpec) -> NetworkSpec:
         entry.refuse("mtu", mtu, f"at least {LEAST_MTU_6}, which IPv6 takes", "range")
     if ipv6 and spec.subnet is None:
         entry.refuse("cidr", None, "a cidr, which this takes (ipv6)", "subnet")
+    if (pool := _pool(entry, spec)) is not None and not spec.dhcp:
+        entry.note("pool", "no dhcp beside it", "dhcp, whose addresses they are", "dhcp-range")
     for key in _DNS:
         if entry.has(key) and not spec.dhcp:
             entry.note(key, "no dhcp beside it", "dhcp, which serves DNS, too", "network-dns")
     return replace(
         spec,
+        pool=pool,
         ipv6=ipv6,
         subnet6=subnet6,
         mtu=mtu,
@@ -40,6 +43,15 @@ def network_options(entry: Reader, spec: NetworkSpec) -> NetworkSpec:
         srvs=tuple(_srv(item) for item in entry.items("srv")),
         autostart=entry.boolean("autostart", default=True),
     )
+
+
+def _pool(entry: Reader, spec: NetworkSpec) -> int | None:
+    """All but one address at most: what is left is for nodes."""
+    if not entry.has("pool"):
+        return None
+    last = spec.subnet.num_addresses - 2 if spec.subnet else MOST_NUMBER
+    first, last = spec.span or (FIRST_NUMBER, last)
+    return entry.integer("pool", at_least=0, at_most=last - first)
 
 
 def _hosts(entry: Reader) -> Iterator[tuple[str, str]]:

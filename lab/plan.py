@@ -167,7 +167,7 @@ def _host_numbers(
 
 
 def _room(network: NetworkSpec, plan: SubnetPlan | None) -> HostNumbers:
-    return HostNumbers(network.name, plan.subnet if plan else None, network.span)
+    return HostNumbers(network.name, plan.subnet if plan else None, network.span, network.pool)
 
 
 def _attached(topology: Topology) -> dict[str, list[str]]:

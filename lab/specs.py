@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is the hypervisor's own
+MOST_NUMBER = 65_534  # of the widest subnet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class NetworkSpec:
     forward: str = "none"
     dhcp: bool = False
     span: tuple[int, int] | None = None  # host numbers that nodes get; None: all that there are
+    pool: int | None = None  # addresses for guests that nobody planned; None: our choice
     ipv6: bool = False  # a /64 beside the IPv4 subnet, where the host can
     subnet6: IPv6Network | None = None  # the preferred /64; None: a unique local one
     mtu: int = 0  # bytes of one packet, from bridge to guest; 0: the kernel's 1500

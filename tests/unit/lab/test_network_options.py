@@ -27,6 +27,7 @@ def test_all_of_them() -> None:
     srv = {**LDAP, "protocol": "udp", "domain": "a.example", "priority": 1, "weight": 2}
     network, problems = read(
         **SERVED,
+        pool=1,
         ipv6="2001:db8:1::/64",
         mtu=9000,
         domain="lab.example",
@@ -39,6 +40,7 @@ def test_all_of_them() -> None:
         name="a",
         subnet=IPv4Network("192.0.2.0/24"),
         dhcp=True,
+        pool=1,
         ipv6=True,
         subnet6=IPv6Network("2001:db8:1::/64"),
         mtu=9000,
@@ -59,6 +61,8 @@ def test_none_of_them() -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
+        pytest.param({"pool": 253}, "an integer from 0 to 252", id="a pool of all addresses"),
+        pytest.param({"pool": -1}, "an integer from 0 to 252", id="less than no pool"),
         pytest.param({"mtu": 67}, "an integer from 68 to 65535", id="less than IPv4's"),
         pytest.param({"mtu": 65536}, "an integer from 68 to 65535", id="more than the kernel's"),
         pytest.param({"mtu": 1279, "ipv6": True}, "at least 1280", id="less than IPv6's"),
@@ -89,6 +93,14 @@ def test_dns_takes_dhcp(key: dict[str, Any]) -> None:
     (problem,) = read(cidr="192.0.2.0/24", **key)[1]
     assert problem.endswith("[network-dns]")
     assert f"networks.a.{next(iter(key))}: " in problem
+
+
+def test_a_pool_is_a_part_of_what_dhcp_gives() -> None:
+    assert read(cidr="192.0.2.0/24", dhcp="2-9", pool=7)[1] == []
+    (problem,) = read(cidr="192.0.2.0/24", dhcp="2-9", pool=8)[1]
+    assert "an integer from 0 to 7" in problem
+    (problem,) = read(cidr="192.0.2.0/24", pool=1)[1]
+    assert "got no dhcp beside it, expected dhcp, whose addresses they are" in problem
 
 
 def test_ipv6_takes_a_cidr_and_mtu_none() -> None:

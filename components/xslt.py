@@ -51,7 +51,9 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
     The table never changes while the network lives: nodes take and leave slots of it. Every other
     way edits the network with each node, and its VMs are cut off or stale entries stay.
     """
-    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix, "")}')]
+    # The provider leaves the element out, and so libvirt's dnsmasq runs, and advertises.
+    quiet = '<dns enable="no"/>' if network.subnet6 and not network.dhcp else ""
+    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix, "")}{quiet}')]
     if network.dhcp:
         pool = network.pool
         span = f'<range start="{pool[0]}" end="{pool[1]}"/>' if pool else ""

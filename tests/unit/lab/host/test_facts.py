@@ -72,6 +72,8 @@ def test_a_prepared_host() -> None:
     subnet = IPv4Network("172.16.0.0/24")
     bridge = Taken(subnet=subnet, by="address of foo-data", device="foo-data")
     assert bridge in facts.taken
+    taken = Taken(subnet=IPv6Network("fd00:1::/64"), by=bridge.by, device="foo-data")
+    assert facts.ipv6 == Ipv6Facts(usable=True, taken=(taken,))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def network(prefix: str, plan: NetworkPlan, opts: pulumi.ResourceOptions) -> Net
         domain=plan.domain or None,
         dhcp=lv.NetworkDhcpArgs(enabled=plan.dhcp),
         dns=lv.NetworkDnsArgs(
-            enabled=plan.dhcp,  # neither DHCP nor DNS: no dnsmasq at all on that bridge
+            enabled=plan.dhcp,  # false leaves the element out: libvirt's dnsmasq still answers
             local_only=True if plan.domain else None,
             hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
         ),

@@ -52,11 +52,15 @@ def network(prefix: str, plan: NetworkPlan, opts: pulumi.ResourceOptions) -> Net
         name=plan.name,
         mode=plan.forward,
         bridge=plan.bridge,
-        addresses=[plan.subnet] if plan.subnet else None,
-        autostart=True,  # an inactive network is never noticed, and its domains do not start
+        addresses=[subnet for subnet in (plan.subnet, plan.subnet6) if subnet] or None,
+        # An inactive network is never noticed, and its domains do not start.
+        autostart=plan.autostart,
+        mtu=plan.mtu or None,
+        domain=plan.domain or None,
         dhcp=lv.NetworkDhcpArgs(enabled=plan.dhcp),
         dns=lv.NetworkDnsArgs(
-            enabled=plan.dhcp,  # neither DHCP nor DNS: no dnsmasq at all on that bridge
+            enabled=plan.dhcp,  # false leaves the element out: libvirt's dnsmasq still answers
+            local_only=True if plan.domain else None,
             hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
         ),
         xml=lv.NetworkXmlArgs(xslt=network_xslt(prefix, plan)),

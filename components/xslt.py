@@ -7,6 +7,7 @@ same text, and a change of text here replaces every domain or network that exist
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from ipaddress import IPv4Network
 from string import ascii_lowercase
 from xml.sax.saxutils import escape, quoteattr
@@ -14,6 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lab.naming import OWNER_NAMESPACE
 from lab.osinfo import os_id
 from lab.plans import DiskPlan, NetworkPlan, NodePlan
+from lab.specs import SrvSpec
 
 _HEAD = (
     '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
@@ -94,12 +96,14 @@ def _inside(element: str, more: str, attributes: str = "") -> str:
 
 
 def network_xslt(prefix: str, network: NetworkPlan) -> str:
-    """Owner, and a reservation for every host number.
+    """Owner, a reservation for every host number, and what the provider has no argument for.
 
     The table never changes while the network lives: nodes take and leave slots of it. Every other
     way edits the network with each node, and its VMs are cut off or stale entries stay.
     """
-    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix)}')]
+    # The provider leaves the element out, and so libvirt's dnsmasq runs, and advertises.
+    quiet = '<dns enable="no"/>' if network.subnet6 and not network.dhcp else ""
+    rules = [("/network/name", f'<xsl:copy-of select="."/>{_owner(prefix)}{quiet}')]
     if network.gateway and network.gateway != str(IPv4Network(network.subnet)[1]):
         own = f'<xsl:attribute name="address">{network.gateway}</xsl:attribute>'
         rules.append(("/network/ip[not(@family='ipv6')]/@address", own))  # the first otherwise
@@ -107,7 +111,15 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
         pool = network.pool
         span = f'<range start="{pool[0]}" end="{pool[1]}"/>' if pool else ""
         hosts = "".join(f'<host mac="{mac}" ip="{ip}"/>' for mac, ip in network.reservations)
-        rules.append(("/network/ip/dhcp", f"<dhcp>{span}{hosts}</dhcp>"))
+        ipv4 = "[not(@family='ipv6')]" if network.subnet6 else ""
+        rules.append((f"/network/ip{ipv4}/dhcp", f"<dhcp>{span}{hosts}</dhcp>"))
+    if network.subnet6:  # without DHCP libvirt's dnsmasq advertises the subnet instead
+        rules.append(("/network/ip[@family='ipv6']/dhcp", ""))
+        if network.forward == "nat":
+            rules.append(("/network/forward", '<forward mode="nat"><nat ipv6="yes"/></forward>'))
+    if network.srvs:  # the provider forgets them when it reads a network with a domain
+        body = '<xsl:copy><xsl:apply-templates select="@*|node()"/>{}</xsl:copy>'
+        rules.append(("/network/dns", body.format("".join(map(_srv, network.srvs)))))
     return _stylesheet(rules)
 
 
@@ -129,6 +141,12 @@ def _osinfo(variant: str) -> str:
     system = f"<libosinfo:os id={quoteattr(os_id(variant))}/>"
     space = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
     return f'<libosinfo:libosinfo xmlns:libosinfo="{space}">{system}</libosinfo:libosinfo>'
+
+
+def _srv(srv: SrvSpec) -> str:
+    fields = {**asdict(srv), "domain": srv.domain or None}
+    words = (f"{key}={quoteattr(str(value))}" for key, value in fields.items() if value is not None)
+    return f"<srv {' '.join(words)}/>"
 
 
 def _stylesheet(rules: Iterable[tuple[str, str]]) -> str:

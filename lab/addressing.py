@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from operator import itemgetter
 
 from lab.errors import LabError, Problem
-from lab.facts import HostFacts, NetworkFact, Taken
+from lab.facts import HostFacts, NetworkFact, Subnet, Taken
 from lab.naming import bridge, node_order, split_slot
 from lab.specs import FIRST_NUMBER, NetworkSpec
 
@@ -28,6 +28,7 @@ class SubnetPlan:
     subnet: IPv4Network
     host_number: int = 1
     instead_of: str = ""  # why not the preferred one: "192.0.2.0/24 is taken by route via eth0"
+    subnet6: IPv6Network | None = None  # a /64 beside it: lab.ipv6
 
     @property
     def gateway(self) -> IPv4Address:
@@ -60,10 +61,10 @@ def plan_subnets(
     held = _held(wishes, facts, prefix)
     taken = [*_foreign(facts, prefix, networks), *(_mine(subnet) for subnet in held.values())]
     plans = {name: SubnetPlan(subnet=subnet) for name, subnet in held.items()}
-    for name, wish in sorted(wishes.items(), key=lambda item: _taker(item[1], taken) is not None):
+    for name, wish in sorted(wishes.items(), key=lambda item: taker_of(item[1], taken) is not None):
         if name in held:
             continue
-        taker = _taker(wish, taken)
+        taker = taker_of(wish, taken)
         subnet = _free(name, wish, taken, prefix) if taker else wish
         because = f"{wish} is taken by {taker.by}" if taker else ""
         plans[name] = SubnetPlan(subnet=subnet, instead_of=because)
@@ -79,23 +80,24 @@ class HostNumbers:
     network: str
     subnet: IPv4Network | None  # None: frames alone, and numbers for MACs
     span: tuple[int, int] | None = None  # first and last that the layout gives to nodes
+    pool_size: int | None = None  # at the end, for guests that DHCP does not know; None: our choice
     host: int = 1  # the hypervisor's own
 
     @property
     def usable(self) -> Sequence[int]:
         """Those that nodes may have, ascending."""
         first, last = self._bounds
-        last -= POOL_SIZE if self._has_pool else 0
+        last -= self._pool_size
         numbers = range(first, min(last, first + MOST_RESERVATIONS - 1) + 1)
         return [n for n in numbers if n != self.host] if self.host in numbers else numbers
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address] | None:
         """First and last address for guests that DHCP does not know; None where there are few."""
-        if self.subnet is None or not self._has_pool:
+        if self.subnet is None or not self._pool_size:
             return None
         _, last = self._bounds
-        return self.subnet[last - POOL_SIZE + 1], self.subnet[last]
+        return self.subnet[last - self._pool_size + 1], self.subnet[last]
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -103,10 +105,12 @@ class HostNumbers:
         return self.span or (FIRST_NUMBER, most - 1 if self.host == most else most)
 
     @property
-    def _has_pool(self) -> bool:
+    def _pool_size(self) -> int:
+        if self.subnet is None or self.pool_size is not None:
+            return self.pool_size or 0
         first, last = self._bounds
         size = last - first + 1 + 3  # the subnet's name, its gateway and its broadcast address
-        return self.subnet is not None and size >= POOL_FROM_SIZE
+        return POOL_SIZE if size >= POOL_FROM_SIZE else 0
 
 
 def plan_host_numbers(
@@ -163,14 +167,25 @@ def _fits(fact: NetworkFact, wish: IPv4Network) -> bool:
     return bool(fact.subnets) and fact.subnets[0].prefixlen <= wish.prefixlen
 
 
-def _foreign(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> Iterator[Taken]:
-    """What others use: addresses and routes, libvirt networks, leases.
+def own_bridges(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> set[str]:
+    """Our own bridges, but for those of networks that the layout no longer has.
 
-    Our own bridges are not foreign, but for those of networks that the layout no longer has: they
-    go after the new ones have come.
+    What those use is still somebody's: they go after the new ones have come.
     """
     bridges = {bridge(prefix, network.name) for network in networks}
-    ours = {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+    return {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+
+
+def taker_of(subnet: Subnet, taken: Iterable[Taken[Subnet]]) -> Taken[Subnet] | None:
+    """Who uses a part of a subnet."""
+    return next((other for other in taken if other.subnet.overlaps(subnet)), None)
+
+
+def _foreign(
+    facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]
+) -> Iterator[Taken[IPv4Network]]:
+    """What others use: addresses and routes, libvirt networks, leases."""
+    ours = own_bridges(facts, prefix, networks)
     for taken in facts.taken:
         if taken.device not in ours and taken.subnet.prefixlen > WIDEST_DEFAULT_ROUTE:
             yield taken
@@ -180,21 +195,19 @@ def _foreign(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) -> 
     yield from _leased(facts, prefix)
 
 
-def _leased(facts: HostFacts, prefix: str) -> Iterator[Taken]:
+def _leased(facts: HostFacts, prefix: str) -> Iterator[Taken[IPv4Network]]:
     for lease in facts.claims_of_others(prefix):
         for name, subnet in lease.subnets.items():
             yield Taken(subnet=IPv4Network(subnet), by=f"the lease of {lease.prefix} ({name})")
 
 
-def _mine(subnet: IPv4Network) -> Taken:
+def _mine(subnet: IPv4Network) -> Taken[IPv4Network]:
     return Taken(subnet=subnet, by="another network of this environment")
 
 
-def _taker(subnet: IPv4Network, taken: Iterable[Taken]) -> Taken | None:
-    return next((other for other in taken if other.subnet.overlaps(subnet)), None)
-
-
-def _free(name: str, wish: IPv4Network, taken: list[Taken], prefix: str) -> IPv4Network:
+def _free(
+    name: str, wish: IPv4Network, taken: list[Taken[IPv4Network]], prefix: str
+) -> IPv4Network:
     """Probe from a slot that follows from the names, so that neighbours rarely meet.
 
     A taken subnet is passed in one step, however wide: a VPN's 10.0.0.0/8 has two million /29.
@@ -209,7 +222,7 @@ def _free(name: str, wish: IPv4Network, taken: list[Taken], prefix: str) -> IPv4
         while tried < slots:
             slot = (seed + tried) % slots
             candidate = IPv4Network((first + (slot << (32 - size)), size))
-            taker = _taker(candidate, taken)
+            taker = taker_of(candidate, taken)
             if taker is None:
                 return candidate
             beyond = (int(taker.subnet.broadcast_address) - first) >> (32 - size)

@@ -70,7 +70,8 @@ def _ethernets(node: NodePlan) -> dict[str, Any]:
     """One entry a NIC, found by its MAC.
 
     Only one network gives a default route: two of them would make every reply take the one
-    that came up last.
+    that came up last. IPv6 is static; what routers advertise there is for machines without a seed,
+    and would give a second address and a second route.
     """
     entries: dict[str, Any] = {}
     for nic in node.nics:
@@ -81,5 +82,12 @@ def _ethernets(node: NodePlan) -> dict[str, Any]:
                 entry["dhcp4-overrides"] = {"use-routes": False}
         elif nic.address:
             entry["addresses"] = [f"{nic.address}/{nic.prefix_length}"]
+        if nic.address6:
+            entry["addresses"] = [*entry.get("addresses", []), f"{nic.address6}/64"]
+            entry["accept-ra"] = False
+        if nic.gateway6:
+            entry["routes"] = [{"to": "::/0", "via": nic.gateway6}]
+        if nic.mtu:
+            entry["mtu"] = nic.mtu
         entries[nic.slot] = entry
     return entries

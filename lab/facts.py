@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
+from typing import Generic, TypeVar
 
 from lab.lease import Lease
 
+Subnet = TypeVar("Subnet", IPv4Network, IPv6Network)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class Taken(Generic[Subnet]):
     """A subnet that somebody on or behind the hypervisor already uses."""
 
-    subnet: IPv4Network
+    subnet: Subnet
     by: str  # for people, such as "route via eth0" or "name server"
     device: str = ""  # the interface it was seen on, to tell our own bridges from foreign ones
 
@@ -27,6 +30,17 @@ class NetworkFact:
     bridge: str
     subnets: tuple[IPv4Network, ...]
     owner: str = ""  # prefix, from metalab's metadata element; empty: not ours
+    subnets6: tuple[IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ipv6Facts:
+    """What a hypervisor has of IPv6."""
+
+    usable: bool = False  # the kernel has it, and it is not switched off
+    taken: tuple[Taken[IPv6Network], ...] = ()
+    # Interfaces that learn their routes from a router, and forget them once the host forwards.
+    advertised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +118,8 @@ class HostFacts:
     disk_free_gib: int = 0  # where the pools are
     disk_total_gib: int = 0  # of that file system
     disk_held_gib: int = 0  # that the disks of all environments occupy there
-    taken: tuple[Taken, ...] = ()
+    taken: tuple[Taken[IPv4Network], ...] = ()
+    ipv6: Ipv6Facts = Ipv6Facts()
     networks: tuple[NetworkFact, ...] = ()
     domains: tuple[DomainFact, ...] = ()
     pools: tuple[str, ...] = ()  # names of libvirt storage pools

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.network_options import network_options
 from lab.nics import Nics, parse_nics
 from lab.reader import Reader
-from lab.specs import FIRST_NUMBER, NetworkSpec
+from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec
 
-MOST_NUMBER = 65_534  # of the widest subnet
 FORWARDS = ("none", "nat", "route", "open")
 _SUBNET = "a cidr, which this takes"
 _NICS = "roles, or `default`, with interfaces and external_network"
@@ -70,19 +70,23 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
     forward = entry.choice("forward", FORWARDS, default="none")
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
+    spec = NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    spec = network_options(entry, spec)
     entry.close()
     if subnet is None and forward != "none":
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
     if subnet is None and dhcp:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
-    return NetworkSpec(
-        name=name, subnet=subnet, host_number=host, forward=forward, dhcp=dhcp, span=span
-    )
+    return replace(spec, host_number=host)
 
 
 def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:
     for earlier, later in combinations(networks, 2):
-        if earlier.subnet and later.subnet and earlier.subnet.overlaps(later.subnet):
-            got = f"{later.subnet}, which overlaps {earlier.subnet} of {earlier.name}"
-            allowed = "subnets that do not overlap"
-            entries[later.name].note("cidr", got, allowed, "subnet-overlap")
+        for key, one, other in (
+            ("cidr", earlier.subnet, later.subnet),
+            ("ipv6", earlier.subnet6, later.subnet6),
+        ):
+            if one and other and one.overlaps(other):
+                got = f"{other}, which overlaps {one} of {earlier.name}"
+                allowed = "subnets that do not overlap"
+                entries[later.name].note(key, got, allowed, "subnet-overlap")

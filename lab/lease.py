@@ -7,9 +7,9 @@ come from here, and only what is new is chosen. Two leases of one host never ove
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from lab.errors import Problem
@@ -17,6 +17,7 @@ from lab.naming import split_slot
 from lab.storage import LEASES_DIR
 
 FORMAT = 1  # of the file; a reader refuses what a newer metalab wrote
+_LEFT_OUT = ("subnets6", "preferred6")  # where they are empty: younger than the format
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,8 @@ class Lease:
     virt_type: str  # "kvm" or "qemu": decided once; a kvm node that appears later moves nobody
     subnets: Mapping[str, str] = field(default_factory=dict[str, str])  # {"data": "192.0.2.0/24"}
     preferred: Mapping[str, str] = field(default_factory=dict[str, str])  # what the file asked for
+    subnets6: Mapping[str, str] = field(default_factory=dict[str, str])  # {"data": "fd12:.../64"}
+    preferred6: Mapping[str, str] = field(default_factory=dict[str, str])  # one, or "any"
     nodes: Mapping[str, HeldNode] = field(default_factory=dict[str, HeldNode])  # by "tiny-0"
     leaving: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     memory_mib: int = 0  # of all nodes, QEMU's overhead included
@@ -53,12 +56,14 @@ class Lease:
 
     def to_json(self) -> str:
         """The text of the lease file; equal leases give equal bytes."""
-        plain: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        plain: dict[str, Any] = {
+            key: value for key, value in asdict(self).items() if value or key not in _LEFT_OUT
+        }
         for held in plain["nodes"].values():
             for word in ("raw", "bases"):  # which leases of earlier days do not have
                 if not held[word]:
                     del held[word]
-        return json.dumps(plain, sort_keys=True, indent=1) + "\n"
+        return json.dumps({"format": FORMAT, **plain}, sort_keys=True, indent=1) + "\n"
 
 
 def parse_lease(text: str) -> Lease:
@@ -88,6 +93,8 @@ def _check_values(lease: Lease) -> None:
     """Raise what tells that no plan wrote this: JSON takes any type where a plan reckons later."""
     for subnet in lease.subnets.values():
         IPv4Network(subnet)
+    for subnet in lease.subnets6.values():
+        IPv6Network(subnet)
     for node in lease.nodes.values():
         for name in node.numbers:
             split_slot(name)
@@ -121,10 +128,10 @@ def check_claim(
             rule="lease-subnet",
             next_step="Run the command again: the next plan takes another subnet",
         )
-        for network, subnet in claim.subnets.items()
+        for network, subnet in _subnets(claim)
         for prefix, lease in foreign.items()
-        for their_network, theirs in lease.subnets.items()
-        if IPv4Network(subnet).overlaps(IPv4Network(theirs))
+        for their_network, theirs in _subnets(lease)
+        if ip_network(subnet).overlaps(ip_network(theirs))
     ]
     total_mib = claim.memory_mib + sum(lease.memory_mib for lease in foreign.values())
     if memory_limit_mib is not None and total_mib > memory_limit_mib:
@@ -138,6 +145,12 @@ def check_claim(
             )
         )
     return problems
+
+
+def _subnets(lease: Lease) -> Iterator[tuple[str, str]]:
+    """Those of both families, by network; they overlap within one alone."""
+    yield from lease.subnets.items()
+    yield from lease.subnets6.items()
 
 
 def _owned_by_another(claim: Lease, was: Lease | None, where: str) -> list[Problem]:

@@ -7,26 +7,21 @@ for byte; components declare it and make no choice of their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import addressing, capacity, naming, storage
 from lab.addressing import HostNumbers, SubnetPlan
 from lab.config import StackConfig
 from lab.disks import images_used, own_image, plan_disks
+from lab.dns import dns_names, services
 from lab.errors import Problem, attempt, refuse
 from lab.facts import HostFacts
+from lab.ipv6 import plan_subnets6, preferred6
 from lab.lease import HeldNode, Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
-from lab.plans import (
-    GroupPlan,
-    LabPlan,
-    NetworkPlan,
-    NicPlan,
-    NodePlan,
-    OnHost,
-)
+from lab.plans import GroupPlan, LabPlan, NetworkPlan, NicPlan, NodePlan, OnHost
 from lab.specs import Image, NetworkSpec, NicSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
@@ -51,6 +46,9 @@ def plan_lab(
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
     notes += topology.notes
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
+    subnets6, notes6 = plan_subnets6(topology.networks, facts, config.prefix)
+    for name, subnet6 in subnets6.items():
+        subnets[name] = replace(subnets[name], subnet6=subnet6)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
@@ -66,11 +64,13 @@ def plan_lab(
             virt_type=virt_type,
             subnets={name: str(plan.subnet) for name, plan in subnets.items()},
             preferred={spec.name: str(spec.subnet) for spec in topology.networks if spec.subnet},
+            subnets6={name: str(subnet) for name, subnet in subnets6.items()},
+            preferred6=preferred6(topology.networks, subnets6),
         ),
         nodes,
         facts,
     )
-    notes += _notes(config, subnets, nodes, topology, image)
+    notes += [*_notes(config, subnets, nodes, topology, image), *notes6]
     overcommit = config.memory_overcommit
     notes += capacity.notes(lease, topology.roles, facts, overcommit=overcommit)
     return LabPlan(
@@ -114,10 +114,7 @@ class _NodeMaker:
             memory_mib=spec.memory_mib,
             deploy_os=spec.deploy_os,
             groups=spec.groups,
-            nics=tuple(
-                self._nic(nic, slot(nic.network, nth), slot(node, nth))
-                for nic, nth in _numbered(spec.nics)
-            ),
+            nics=tuple(self._nic(spec, nic, nth, node) for nic, nth in _numbered(spec.nics)),
             access=spec.access,
             route=spec.route,
             disks=tuple(plan_disks(name, spec, image, was)),
@@ -137,20 +134,25 @@ class _NodeMaker:
         image = own_image(spec) or self.image
         return image.sha256 if image else ""
 
-    def _nic(self, nic: NicSpec, slot: str, holder: str) -> NicPlan:
+    def _nic(self, role: NodeSpec, nic: NicSpec, nth: int, node: str) -> NicPlan:
         network = nic.network
         spec = next(spec for spec in self.topology.networks if spec.name == network)
-        subnet = self.subnets[network].subnet if network in self.subnets else None
-        number = self.numbers[network][holder]
+        plan = self.subnets.get(network)
+        subnet, subnet6 = (plan.subnet, plan.subnet6) if plan else (None, None)
+        number = self.numbers[network][slot(node, nth)]
+        gives_route = slot(network, nth) == role.route and spec.forward != "none"
         return NicPlan(
             network=network,
-            slot=slot,
+            slot=slot(network, nth),
             number=number,
             mac=nic.mac or naming.mac(self.prefix, network, number),
             model=nic.model,
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
             dhcp=spec.dhcp,
+            address6=str(subnet6[number]) if subnet6 and role.deploy_os else "",
+            gateway6=str(subnet6[1]) if subnet6 and gives_route else "",
+            mtu=spec.mtu,
         )
 
 
@@ -174,7 +176,7 @@ def _host_numbers(
 
 def _room(network: NetworkSpec, plan: SubnetPlan | None) -> HostNumbers:
     subnet = plan.subnet if plan else None
-    return HostNumbers(network.name, subnet, network.span, network.host_number)
+    return HostNumbers(network.name, subnet, network.span, network.pool, network.host_number)
 
 
 def _attached(topology: Topology) -> dict[str, list[str]]:
@@ -227,13 +229,13 @@ def _network(
         if spec.dhcp and subnet
         else (),
         pool=(str(pool[0]), str(pool[1])) if pool else None,
-        names=tuple(
-            (nic.address, node.name)
-            for node in nodes
-            for nic in node.nics
-            if spec.dhcp and nic.slot == spec.name  # of several there, the first answers
-        ),
+        names=tuple(dns_names(spec, plan, nodes)),
         instead_of=plan.instead_of if plan else "",
+        subnet6=str(plan.subnet6 or "") if plan else "",
+        mtu=spec.mtu,
+        domain=spec.domain,
+        srvs=services(prefix, spec),
+        autostart=spec.autostart,
     )
 
 

@@ -9,7 +9,7 @@ from lab import storage
 from lab.config import StackConfig
 from lab.images import Image
 from lab.lease import Lease
-from lab.specs import MachineSpec, SystemSpec
+from lab.specs import MachineSpec, SrvSpec, SystemSpec
 
 SYSTEM_DISK = "vda"  # of a node that gets a system
 
@@ -26,6 +26,9 @@ class NicPlan:
     prefix_length: int
     dhcp: bool
     model: str = "virtio"
+    address6: str = ""  # a /64's, static; empty: none, or what the node makes of advertisements
+    gateway6: str = ""  # of the default route, where this NIC gives it
+    mtu: int = 0  # 0: the kernel's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,8 +109,13 @@ class NetworkPlan:
     dhcp: bool
     reservations: tuple[tuple[str, str], ...]  # (MAC, address) of every host number, used or not
     pool: tuple[str, str] | None  # first and last address for guests that DHCP does not know
-    names: tuple[tuple[str, str], ...]  # (address, node) in its DNS: all that changes with nodes
+    names: tuple[tuple[str, str], ...]  # (address, name) in its DNS: all that changes with nodes
     instead_of: str = ""  # why the subnet is not the preferred one
+    subnet6: str = ""  # empty: no IPv6
+    mtu: int = 0  # 0: the kernel's own
+    domain: str = ""
+    srvs: tuple[SrvSpec, ...] = ()
+    autostart: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 from typing import Any, cast
 
 from lab.errors import Problem, shown
@@ -177,6 +177,19 @@ class Reader:
                 return own.network, number or 1
         self.refuse(key, got, "an IPv4 subnet from /16 to /29, such as 192.0.2.0/24", "subnet")
         return IPv4Network("192.0.2.0/24"), 1
+
+    def subnet6(self, key: str) -> tuple[bool, IPv6Network | None]:
+        """Answer true or false, or true and an IPv6 /64: no guest takes an address of another."""
+        got = self._ask(key, default=False)
+        if isinstance(got, bool) or str(got).lower() in _YES_NO:
+            return self.boolean(key, default=False), None
+        with suppress(ValueError):
+            subnet = IPv6Network(str(got))
+            if subnet.prefixlen == 64 and not (subnet.is_link_local or subnet.is_multicast):  # noqa: PLR2004 - said in the message
+                return True, subnet
+        allowed = "true, false, or an IPv6 subnet of /64, such as 2001:db8:1::/64"
+        self.refuse(key, got, allowed, "subnet")
+        return True, None
 
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int

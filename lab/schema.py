@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from lab.config import parse_settings
@@ -162,6 +162,13 @@ class Outline(Reader):
         """A subnet."""
         self._asked_for(key, {"type": "string", "pattern": _CIDR})
         return _SUBNET, 1
+
+    def subnet6(self, key: str) -> tuple[bool, IPv6Network | None]:
+        """True, false, or a /64."""
+        subnet = {"type": "string", "pattern": "^[0-9a-fA-F:]+/64$"}
+        self._asked_for(key, {"anyOf": [{"type": "boolean"}, subnet], "default": False})
+        self._optional.add(key)
+        return False, None
 
     def host_numbers(
         self, key: str, *, at_least: int, at_most: int

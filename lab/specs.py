@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is most gateways'
+MOST_NUMBER = 65_534  # of the widest subnet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SrvSpec:
+    """A service that a network's DNS names: where `_ldap._tcp` is to be had."""
+
+    service: str  # without the underscore, such as "ldap"
+    protocol: str  # "tcp" or "udp"
+    target: str  # a name; one without a dot is in the network's own domain
+    port: int
+    domain: str = ""  # whose service it is; empty: the network's own
+    priority: int = 0  # the lowest is asked first
+    weight: int = 0  # among equal priorities
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +34,14 @@ class NetworkSpec:
     forward: str = "none"
     dhcp: bool = False
     span: tuple[int, int] | None = None  # host numbers that nodes get; None: all that there are
+    pool: int | None = None  # addresses for guests that nobody planned; None: our choice
+    ipv6: bool = False  # a /64 beside the IPv4 subnet, where the host can
+    subnet6: IPv6Network | None = None  # the preferred /64; None: a unique local one
+    mtu: int = 0  # bytes of one packet, from bridge to guest; 0: the kernel's 1500
+    domain: str = ""  # of the names in its DNS
+    hosts: tuple[tuple[str, str], ...] = ()  # (name, address) in its DNS, beside the nodes
+    srvs: tuple[SrvSpec, ...] = ()
+    autostart: bool = True  # with the host
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.host.guard_facts import GUARD_SCRIPT
+from lab.host.ipv6_facts import IPV6_SCRIPT
 from lab.host.kvm_facts import KVM_SCRIPT
 from lab.host.rom import ROM_VERSION
 from lab.storage import IMAGES_DIR, LEASES_DIR, RESERVED_DIR
@@ -30,6 +31,7 @@ s disk; d={IMAGES_DIR}/prefixes; [ ! -d "$d" ] || echo "held $(du -skx "$d" | cu
 until [ -d "$d" ]; do d=${{d%/*}}; d=${{d:-/}}; done; df -Pk "$d"
 s addr; ip -o -4 addr show
 s route; ip -o -4 route show
+{IPV6_SCRIPT}
 s resolv; cat /etc/resolv.conf /run/systemd/resolve/resolv.conf
 s ssh; echo "$SSH_CONNECTION"
 s login; echo "${{SUDO_USER:-$(id -un)}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Interface, IPv4Network
+from ipaddress import AddressValueError, IPv4Interface, IPv4Network, IPv6Interface
 from xml.etree import ElementTree as ET
 
 from lab.config import HypervisorSpec
@@ -12,6 +12,7 @@ from lab.errors import LabError, Problem
 from lab.facts import DomainFact, HostFacts, NetworkFact, Taken
 from lab.host.fact_script import FACT_SCRIPT, MARK
 from lab.host.guard_facts import read_guards
+from lab.host.ipv6_facts import read_ipv6
 from lab.host.kvm_facts import read_inside, read_kvm, said
 from lab.host.shell import Shell, connect
 from lab.lease import Lease, parse_lease
@@ -116,6 +117,7 @@ def _facts(sections: Sections, leases: dict[str, Lease], reserved: dict[str, Lea
         disk_total_gib=int(disk[-1].split()[1]) // 1024**2,
         disk_held_gib=int(next(said(disk, "held"), 0)) // 1024**2,
         taken=_taken(sections),
+        ipv6=read_ipv6(sections),
         networks=_networks(sections),
         domains=_domains(sections),
         pools=tuple(sorted(sections.get("pools", []))),
@@ -148,9 +150,9 @@ def _os_release(lines: list[str]) -> dict[str, str]:
     return {key: value.strip("\"'") for key, _, value in pairs}
 
 
-def _taken(sections: Sections) -> tuple[Taken, ...]:
+def _taken(sections: Sections) -> tuple[Taken[IPv4Network], ...]:
     """Every subnet in use, once for each device; an address says more than its own route."""
-    found: dict[tuple[IPv4Network, str], Taken] = {}
+    found: dict[tuple[IPv4Network, str], Taken[IPv4Network]] = {}
     for taken in (
         *_addresses(sections["addr"]),
         *_routes(sections["route"]),
@@ -161,7 +163,7 @@ def _taken(sections: Sections) -> tuple[Taken, ...]:
     return tuple(sorted(found.values(), key=lambda taken: (taken.subnet, taken.by)))
 
 
-def _addresses(lines: list[str]) -> Iterator[Taken]:
+def _addresses(lines: list[str]) -> Iterator[Taken[IPv4Network]]:
     for line in lines:  # 2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0
         if seen := re.match(r"\d+: (\S+)\s+inet (\S+)(?: peer (\S+))?", line):
             device, address = seen[1].partition("@")[0], seen[3] or seen[2]
@@ -170,7 +172,7 @@ def _addresses(lines: list[str]) -> Iterator[Taken]:
                 yield Taken(subnet=subnet, by=f"address of {device}", device=device)
 
 
-def _routes(lines: list[str]) -> Iterator[Taken]:
+def _routes(lines: list[str]) -> Iterator[Taken[IPv4Network]]:
     kinds = r"(?:(?:unicast|local|broadcast|unreachable|prohibit|blackhole|throw|nat) )?"
     for line in lines:  # 10.8.0.0/16 via 192.0.2.1 dev eth0 proto static
         seen = re.match(kinds + r"(\d[\d./]*)", line)
@@ -180,14 +182,14 @@ def _routes(lines: list[str]) -> Iterator[Taken]:
             yield Taken(subnet=subnet, by=f"route via {device or 'nowhere'}", device=device)
 
 
-def _name_servers(lines: list[str]) -> Iterator[Taken]:
+def _name_servers(lines: list[str]) -> Iterator[Taken[IPv4Network]]:
     for line in lines:
         seen = re.match(r"nameserver\s+([\d.]+)$", line)
         if seen and not (subnet := IPv4Network(seen[1])).is_loopback:
             yield Taken(subnet=subnet, by="name server")
 
 
-def _operator(lines: list[str]) -> Iterator[Taken]:
+def _operator(lines: list[str]) -> Iterator[Taken[IPv4Network]]:
     address = lines[0].split()[0] if lines else ""
     try:
         yield Taken(subnet=IPv4Network(address), by="you, over SSH")
@@ -204,17 +206,20 @@ def _networks(sections: Sections) -> tuple[NetworkFact, ...]:
 def _network(text: str) -> NetworkFact:
     xml = _parse_xml(text)
     bridge, owner = xml.find("bridge"), xml.find(f"metadata/{OWNER_TAG}")
-    addresses = (ip for ip in xml.findall("ip") if ip.get("family", "ipv4") == "ipv4")
     return NetworkFact(
         name=xml.findtext("name", ""),
         uuid=xml.findtext("uuid", ""),
         bridge="" if bridge is None else bridge.get("name", ""),
-        subnets=tuple(
-            IPv4Interface(f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}").network
-            for ip in addresses
-        ),
+        subnets=tuple(IPv4Interface(text).network for text in _addresses_of(xml, "ipv4")),
         owner="" if owner is None else owner.get("prefix", ""),
+        subnets6=tuple(IPv6Interface(text).network for text in _addresses_of(xml, "ipv6")),
     )
+
+
+def _addresses_of(network: ET.Element, family: str) -> Iterator[str]:
+    for ip in network.findall("ip"):
+        if ip.get("family", "ipv4") == family:
+            yield f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}"
 
 
 def _parse_xml(text: str) -> ET.Element:

@@ -55,9 +55,10 @@ ALWAYS = (
         patterns=tuple(f"firewall ip* * {rule}" for rule in _RULES),
     ),
     Remain(
-        what="`net.ipv4.ip_forward = 1`",
-        why="libvirt turns it on for networks with translation, and never off; until the next boot",
-        patterns=("sysctl net.ipv4.ip_forward", "sysctl net.ipv4.conf.*.forwarding"),
+        what="`net.ipv4.ip_forward = 1`, and `net.ipv6.conf.all.forwarding = 1` after networks "
+        "with IPv6",
+        why="libvirt turns them on for networks that lead out, and never off; until the next boot",
+        patterns=("sysctl net.ipv4.ip_forward", "sysctl net.ipv?.conf.*.forwarding"),
     ),
     Remain(
         what="the copies that shadow keeps of its files as they were before the last change: "

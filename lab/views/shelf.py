@@ -72,7 +72,8 @@ def _network(network: NetworkSpec) -> str:
     if network.subnet is None:
         return f"{network.name} (frames alone)"
     words = [str(network.subnet), *([network.forward] if network.forward != "none" else [])]
-    return f"{network.name} ({' '.join([*words, *(['dhcp'] if network.dhcp else [])])})"
+    served = [key for key, has in (("dhcp", network.dhcp), ("ipv6", network.ipv6)) if has]
+    return f"{network.name} ({' '.join([*words, *served])})"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

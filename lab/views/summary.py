@@ -13,6 +13,7 @@ def nodes(plan: LabPlan) -> dict[str, Any]:
 
 
 def _node(node: NodePlan) -> dict[str, Any]:
+    addresses6 = {nic.slot: nic.address6 for nic in node.nics if nic.address6}
     return {
         "name": node.name,
         "role": node.role,
@@ -22,6 +23,7 @@ def _node(node: NodePlan) -> dict[str, Any]:
         "memory_mib": node.memory_mib,
         "disks_gib": {disk.target: disk.size_gib for disk in node.disks},
         "addresses": {nic.slot: nic.address for nic in node.nics if nic.address},
+        **({"addresses6": addresses6} if addresses6 else {}),
         "macs": {nic.slot: nic.mac for nic in node.nics},
         "console": node.console,
     }

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from lab.facts import KvmFacts
+from lab.facts import Ipv6Facts, KvmFacts
 from lab.lease import parse_lease
 from tests.graph.recorder import FACTS, PENDING, exports, graph, up
 
@@ -120,6 +120,55 @@ def test_what_waits_for_a_boot_is_an_output(nested: frozenset[str], pending: lis
     before = graph(up())
     assert graph(up(replace(FACTS, around_kvm=KvmFacts(nested=nested)))) == before
     assert exports()["pending"] == pending
+
+
+LAYOUT = """\
+networks:
+  lan:
+    cidr: 10.0.0.0/24
+    forward: nat
+    dhcp: true
+    ipv6: 2001:db8:1::/64
+    mtu: 9000
+    domain: lab.example
+    hosts: {vip: 10.0.0.101}
+    srv: [{service: ldap, target: tiny-0, port: 389}]
+    autostart: false
+nodes:
+  default: {interfaces: [lan], external_network: lan}
+"""
+
+
+def test_a_network_with_all_that_a_layout_may_say(tmp_path: Path) -> None:
+    path = tmp_path / "lan.yaml"
+    path.write_text(LAYOUT)
+    facts = replace(FACTS, ipv6=Ipv6Facts(usable=True))
+    seen = up(facts, topology_nodes="tiny:1", topology_network=str(path))
+    (network,) = [each.inputs for each in seen if each.typ.endswith(":Network")]
+    xslt = network.pop("xml")["xslt"]
+    assert network == {
+        "name": "foo-lan",
+        "mode": "nat",
+        "bridge": "foo-lan",
+        "addresses": ["10.0.0.0/24", "2001:db8:1::/64"],
+        "autostart": False,
+        "mtu": 9000,
+        "domain": "lab.example",
+        "dhcp": {"enabled": True},
+        "dns": {
+            "enabled": True,
+            "localOnly": True,
+            "hosts": [
+                {"ip": "10.0.0.2", "hostname": "foo-tiny-0"},
+                {"ip": "2001:db8:1::2", "hostname": "foo-tiny-0"},
+                {"ip": "10.0.0.101", "hostname": "vip"},
+            ],
+        },
+    }
+    assert '<srv service="ldap" protocol="tcp" target="foo-tiny-0.lab.example" port="389"' in xslt
+    assert '<forward mode="nat"><nat ipv6="yes"/></forward>' in xslt
+    assert "match=\"/network/ip[@family='ipv6']/dhcp\"></xsl:template>" in xslt
+    assert exports()["nodes"]["tiny-0"]["addresses6"] == {"lan": "2001:db8:1::2"}
 
 
 def _with(lease: Any) -> Any:

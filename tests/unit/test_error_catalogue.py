@@ -193,6 +193,13 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "dhcp-range": lambda folder: files(
             folder, layout=LAYOUT.replace("dhcp: true", "dhcp: 9-1", 1)
         ),
+        "network-dns": lambda folder: files(
+            folder,
+            layout=LAYOUT.replace("{cidr: 192.0.2.0/24", "{cidr: 192.0.2.0/24, domain: a", 1),
+        ),
+        "address": lambda folder: files(
+            folder, layout=LAYOUT.replace("dhcp: true", "dhcp: true, hosts: {vip: 10.0.0}", 1)
+        ),
         "mapping": lambda folder: files(folder, layout=LAYOUT.partition("nodes:")[0]),
         "subnet": lambda folder: files(
             folder, layout=LAYOUT.replace("192.0.2.0/24", "192.0.2.0/33")

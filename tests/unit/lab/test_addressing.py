@@ -304,6 +304,20 @@ def test_a_short_span_is_all_for_nodes() -> None:
     assert (list(numbers.usable), numbers.pool) == (list(range(100, 110)), None)
 
 
+@pytest.mark.parametrize(
+    ("size", "last", "pool"),
+    [
+        pytest.param(0, 50, [], id="none"),
+        pytest.param(1, 49, ["10.9.0.50", "10.9.0.50"], id="one"),
+        pytest.param(48, 2, ["10.9.0.3", "10.9.0.50"], id="all but one"),
+    ],
+)
+def test_a_pool_of_the_layout_s_size(size: int, last: int, pool: list[str]) -> None:
+    numbers = HostNumbers("data", IPv4Network("10.9.0.0/24"), (2, 50), size)
+    assert (numbers.usable[0], numbers.usable[-1]) == (2, last)
+    assert [str(address) for address in numbers.pool or ()] == pool
+
+
 def test_a_bridge_of_ours_that_is_too_narrow_is_not_kept() -> None:
     """Its lease is lost, and the layout's host numbers count from a wider subnet."""
     ours = NetworkFact(

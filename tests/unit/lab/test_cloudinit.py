@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv6Network
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.cloudinit import seed
+from lab.facts import Ipv6Facts
 from lab.keys import derive_key
 from lab.plan import plan_lab
 from lab.specs import NetworkSpec
@@ -87,6 +89,36 @@ def test_equal_nodes_give_equal_bytes(part: str) -> None:
     assert getattr(seed(NODE, CLIENT, KEY), part) == getattr(
         seed(plan().nodes["tiny-0"], CLIENT, KEY), part
     )
+
+
+def test_ipv6_and_mtu_are_static() -> None:
+    """Beside DHCP as beside a static address; the access network gives this default route, too."""
+    subnets = {"data": "2001:db8:1::/64", "management": "2001:db8:2::/64"}
+    networks = tuple(
+        replace(each, ipv6=True, subnet6=IPv6Network(subnets[each.name]), mtu=9000)
+        for each in NETWORKS[:2]
+    )
+    nics = ("data", "management")
+    spec = replace(topology(networks), roles=(role("tiny", [0], interfaces=nics),))
+    facts = replace(FACTS, ipv6=Ipv6Facts(usable=True))
+    node = plan_lab(config(), spec, IMAGE, facts).nodes["tiny-0"]
+    entries = yaml.safe_load(seed(node, CLIENT, KEY).network_config)["ethernets"]
+    for entry in entries.values():
+        del entry["match"]
+    assert entries == {
+        "data": {
+            "addresses": ["192.0.2.2/24", "2001:db8:1::2/64"],
+            "accept-ra": False,
+            "mtu": 9000,
+        },
+        "management": {
+            "dhcp4": True,
+            "addresses": ["2001:db8:2::2/64"],
+            "accept-ra": False,
+            "routes": [{"to": "::/0", "via": "2001:db8:2::1"}],
+            "mtu": 9000,
+        },
+    }
 
 
 def test_several_nics_on_one_network_are_several_entries() -> None:

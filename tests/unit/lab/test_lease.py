@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.lab.samples import plan
 WORDS = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)
 SMALL = st.integers(0, 10**6)
 SUBNETS = st.builds(lambda i: f"10.{i // 256}.{i % 256}.0/24", st.integers(0, 65_535))
+SUBNETS6 = st.builds(lambda i: f"fd00:{i:x}::/64", st.integers(0, 65_535))
 NODES = st.builds(
     HeldNode,
     numbers=st.dictionaries(WORDS, SMALL, max_size=3),
@@ -26,6 +28,8 @@ LEASES = st.builds(
     virt_type=st.sampled_from(["kvm", "qemu"]),
     subnets=st.dictionaries(WORDS, SUBNETS, max_size=3),
     preferred=st.dictionaries(WORDS, SUBNETS, max_size=3),
+    subnets6=st.dictionaries(WORDS, SUBNETS6, max_size=3),
+    preferred6=st.dictionaries(WORDS, SUBNETS6 | st.just("any"), max_size=3),
     nodes=st.dictionaries(WORDS, NODES, max_size=3),
     memory_mib=SMALL,
     vcpus=SMALL,
@@ -81,6 +85,10 @@ def lease(prefix: str, subnet: str = "10.0.0.0/24", memory_mib: int = 100) -> Le
     return Lease(prefix=prefix, virt_type="kvm", subnets={"data": subnet}, memory_mib=memory_mib)
 
 
+def subnets(lease: Lease) -> set[str]:
+    return {*lease.subnets.values(), *lease.subnets6.values()}
+
+
 @pytest.mark.parametrize(
     ("others", "limit", "rules"),
     [
@@ -109,8 +117,23 @@ def test_claims_that_pass_never_overlap(leases: list[Lease], claim: Lease) -> No
     others = {each.prefix: each for each in leases if each.prefix != claim.prefix}
     if check_claim(claim, others, memory_limit_mib=None, where="lab42"):
         return
-    mine = set(claim.subnets.values())
-    assert not mine & {subnet for each in others.values() for subnet in each.subnets.values()}
+    assert not subnets(claim) & {subnet for each in others.values() for subnet in subnets(each)}
+
+
+def test_a_claim_of_a_64_that_somebody_leased_meanwhile() -> None:
+    """Two runs at once, with one wish: the lock lets the second one see what the first got."""
+    mine, theirs = (
+        replace(lease(prefix, f"10.0.{nth}.0/24"), subnets6={"data": "2001:db8:1::/64"})
+        for nth, prefix in enumerate(("foo", "bar"))
+    )
+    (problem,) = check_claim(mine, {"bar": theirs}, memory_limit_mib=None, where="lab42")
+    assert problem.rule == "lease-subnet"
+    assert problem.got == "2001:db8:1::/64, which bar leased as data meanwhile"
+
+
+def test_without_ipv6_a_lease_is_what_it_was() -> None:
+    """An older metalab reads it, and the resource that writes it sees no change."""
+    assert "6" not in "".join(json.loads(lease("foo").to_json()))
 
 
 def test_a_plan_s_own_lease_is_a_lease() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import pytest
@@ -183,6 +183,27 @@ def test_names_of_any_kind_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "answer", "ok"),
+    [
+        pytest.param(True, (True, None), True, id="any"),
+        pytest.param("yes", (True, None), True, id="any in words"),
+        pytest.param(None, (False, None), True, id="not written"),
+        pytest.param("2001:db8::/64", (True, IPv6Network("2001:db8::/64")), True, id="a /64"),
+        pytest.param("2001:db8::/48", (True, None), False, id="for many networks"),
+        pytest.param("2001:db8::/65", (True, None), False, id="no room for a MAC"),
+        pytest.param("2001:db8::1/64", (True, None), False, id="host bits"),
+        pytest.param("fe80::/64", (True, None), False, id="link-local"),
+        pytest.param("192.0.2.0/24", (True, None), False, id="IPv4"),
+        pytest.param(64, (True, None), False, id="a number"),
+    ],
+)
+def test_subnets_of_ipv6(written: object, answer: object, ok: bool) -> None:
+    entry, problems = read({"ipv6": written})
+    assert entry.subnet6("ipv6") == answer
+    assert [problem.rule for problem in problems] == ([] if ok else ["subnet"])
+
+
+@pytest.mark.parametrize(
     ("written", "host"),
     [
         pytest.param("192.0.2.0/24", 1, id="a /24"),
@@ -281,6 +302,7 @@ def test_no_question_raises_whatever_was_written(junk: Any) -> None:
     assert entry.name("k", ["a", "b"], means="x") in {"a", "b"}
     assert set(entry.names("k", ["a", "b"])) <= {"a", "b"}
     assert entry.subnet("k")[0].prefixlen >= 16
+    assert (entry.subnet6("k")[1] or IPv6Network("::/64")).prefixlen == 64
     entry.mapping("k").close()
     entry.close()
 

@@ -53,7 +53,9 @@ def test_the_shipped_layout() -> None:
         NetworkSpec(
             name="management", subnet=IPv4Network("172.16.0.0/24"), forward="nat", dhcp=True
         ),
-        NetworkSpec(name="external", subnet=IPv4Network("10.0.0.0/24"), forward="nat", dhcp=True),
+        NetworkSpec(
+            name="external", subnet=IPv4Network("10.0.0.0/24"), forward="nat", dhcp=True, ipv6=True
+        ),
     )
     (tiny,) = topology.roles
     assert networks(tiny) == ("data", "management", "external")
@@ -362,9 +364,9 @@ def test_ssh_takes_a_network_with_addresses(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"nodes": {"tiny": 1}, "network": "3_net"},
-            "stacks/Pulumi.foo.yaml: topology-network: got '3_net', expected one of 1_net, 3_nets, "
-            "3_nets_ipv4, 4_nets, 4_nets_baremetal, 5_nets, 6_nets_3_bridges, split_nets, or a "
-            "file topologies/networks/3_net.yaml. Did you mean 3_nets? [unknown-networks]",
+            "stacks/Pulumi.foo.yaml: topology-network: got '3_net', expected one of the "
+            f"{len(catalogue('networks'))} that `fab topologies` lists, or a file "
+            "topologies/networks/3_net.yaml. Did you mean 3_nets? [unknown-networks]",
             id="a layout",
         ),
     ],

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 
 from lab.errors import LabError
-from lab.facts import DomainFact, KvmFacts, NetworkFact, Taken
+from lab.facts import DomainFact, Ipv6Facts, KvmFacts, NetworkFact, Taken
 from lab.host.fact_script import FACT_SCRIPT
 from lab.host.facts import look, parse_facts
 from lab.host.session import Outcome
@@ -61,6 +61,7 @@ def test_a_prepared_host() -> None:
             bridge="foo-data",
             subnets=(IPv4Network("172.16.0.0/24"),),
             owner="foo",
+            subnets6=(IPv6Network("fd00:1::/64"),),
         ),
     )
     uuid = "5afe5afe-0000-4000-8000-00000000000b"
@@ -71,6 +72,8 @@ def test_a_prepared_host() -> None:
     subnet = IPv4Network("172.16.0.0/24")
     bridge = Taken(subnet=subnet, by="address of foo-data", device="foo-data")
     assert bridge in facts.taken
+    taken = Taken(subnet=IPv6Network("fd00:1::/64"), by=bridge.by, device="foo-data")
+    assert facts.ipv6 == Ipv6Facts(usable=True, taken=(taken,))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,55 @@ def test_what_is_taken(name: str, line: str, taken: str) -> None:
         text = section(text, other)
     found = parse_facts(section(text, name, line), "lab42").taken
     assert ", ".join(f"{each.subnet} {each.by}" for each in found) == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "taken"),
+    [
+        pytest.param(
+            "addr6",
+            "2: eth0    inet6 fd13:1::2/64 scope global \\       valid_lft forever",
+            "fd13:1::/64 address of eth0",
+            id="an address",
+        ),
+        pytest.param("addr6", "2: eth0    inet6 fe80::1/64 scope link", "", id="link-local"),
+        pytest.param("addr6", "1: lo    inet6 ::1/128 scope host", "", id="loopback"),
+        pytest.param(
+            "route6",
+            "2001:db8:5::/48 via fe80::1 dev tun0 proto ra metric 1024 pref medium",
+            "2001:db8:5::/48 route via tun0",
+            id="a VPN's route",
+        ),
+        pytest.param("route6", "fd00:7::7 dev wg0", "fd00:7::7/128 route via wg0", id="a host's"),
+        pytest.param("route6", "blackhole fd00::/40", "fd00::/40 route via nowhere", id="hole"),
+        pytest.param("route6", "default via fe80::1 dev eth0 proto ra", "", id="default"),
+        pytest.param("route6", "2000::/3 via fe80::1 dev tun0", "", id="all that is routed"),
+        pytest.param("route6", "ff00::/8 dev eth0 metric 256", "", id="multicast"),
+        pytest.param("resolv", "nameserver fd00::53", "fd00::53/128 name server", id="resolver"),
+        pytest.param("ssh", "fd00::1 4711 fd00::2 22", "fd00::1/128 you, over SSH", id="you"),
+        pytest.param("ssh", "192.0.2.1 4711 192.0.2.2 22", "", id="you over IPv4"),
+    ],
+)
+def test_what_is_taken_of_ipv6(name: str, line: str, taken: str) -> None:
+    text = BARE if name in ("resolv", "ssh") else f"{BARE}@@metalab {name}\n{line}\n"
+    found = parse_facts(section(text, name, line), "lab42").ipv6.taken
+    assert ", ".join(f"{each.subnet} {each.by}" for each in found) == taken
+
+
+@pytest.mark.parametrize(
+    ("lines", "usable", "advertised"),
+    [
+        pytest.param([], False, (), id="none, or switched off"),
+        pytest.param(["usable"], True, (), id="no router"),
+        pytest.param(["usable", "learned eth0 1 1"], True, ("eth0",), id="the kernel's default"),
+        pytest.param(["usable", "learned eth0 0 1"], True, ("eth0",), id="on for all"),
+        pytest.param(["usable", "learned eth0 2 1"], True, (), id="though the host forwards"),
+        pytest.param(["usable", "learned eth0 0 0"], True, (), id="off, and a route of before"),
+    ],
+)
+def test_whose_routes_would_go(lines: list[str], usable: bool, advertised: tuple[str, ...]) -> None:
+    text = f"{BARE}@@metalab ipv6\n" + "\n".join([*lines, ""])
+    assert parse_facts(text, "lab42").ipv6 == Ipv6Facts(usable=usable, advertised=advertised)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ _DISK_DEAD = {
     "dev": "disks come in the order of their names",
     "force_image_download": "images are known by their checksum",
 }
+_DISK_REFUSED = {"path": "The disks of an environment are in one pool"}
 _NIC_REFUSED = {
     "connect_to": _VSWITCH,
     "src_model": _VSWITCH,
@@ -194,7 +195,7 @@ def _disk(sheet: Sheet, place: Place, disk: Mapping[str, Any]) -> dict[str, Any]
     for key, value in disk.items():
         if key == "image_url":
             sheet.wrong(place.at(key), key, "import_url", "unknown-key")
-        elif value is not None and not sheet.sift(place.at(key), _DISK_DEAD, {}):
+        elif value is not None and not sheet.sift(place.at(key), _DISK_DEAD, _DISK_REFUSED):
             to = _IMAGE.get(key, key)
             told[to] = sheet.keep(place.at(key, to), value)
     return told

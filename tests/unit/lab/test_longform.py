@@ -166,7 +166,7 @@ def test_what_has_no_effect_is_noted(tmp_path: Path, note: str) -> None:
         pytest.param(
             LAYOUT, ROLE.replace("interfaces: null", "interfaces: {basic: [[a]]}"), "BGP", id="BGP"
         ),
-        pytest.param(LAYOUT, ROLE.replace("cache: none", "path: /x"), "in one pool", id="path"),
+        pytest.param(LAYOUT, ROLE.replace("path: null", "path: /x"), "in one pool", id="path"),
         pytest.param(LAYOUT, f"{ROLE}ips: {{basic: []}}\n", "BGP", id="ips"),
         pytest.param(
             LAYOUT,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import cast
 
 from lab.reader import Reader
 from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec, SrvSpec
@@ -13,6 +14,7 @@ from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec, SrvSpec
 LEAST_MTU, LEAST_MTU_6, MOST_MTU = 68, 1280, 65_535  # the protocols', and the kernel's
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+_SERVICE = r"[A-Za-z0-9][A-Za-z0-9-]{0,61}"
 _NAME_MEANS = "a DNS name, such as lab.example"
 _SERVICE_MEANS = "a service's name without underscore, such as ldap"
 _PORTS = 65_535
@@ -52,19 +54,22 @@ def _pool(entry: Reader, spec: NetworkSpec) -> int | None:
         return None
     last = spec.subnet.num_addresses - 2 if spec.subnet else MOST_NUMBER
     first, last = spec.span or (FIRST_NUMBER, last)
-    return entry.integer("pool", at_least=0, at_most=last - first)
+    pool = entry.integer("pool", at_least=0, at_most=MOST_NUMBER)
+    if pool > last - first:
+        entry.refuse("pool", pool, f"at most {last - first}, as a node needs one, too", "range")
+    return pool
 
 
 def _hosts(entry: Reader) -> Iterator[tuple[str, str]]:
     for name in tuple(entry.keys()):
-        try:
-            address = str(ip_address(str(entry.raw(name))))
-        except ValueError:
-            entry.refuse(name, entry.raw(name), "an IPv4 or IPv6 address", "address")
-            continue
         if not re.fullmatch(_NAME, name):
             entry.refuse(name, name, _NAME_MEANS, "text")
-        yield name, address
+        got = entry.raw(name)
+        for each in cast("list[object]", got) if isinstance(got, list) else [got]:
+            try:
+                yield name, str(ip_address(str(each).replace("%", "!")))  # a zone is a link's
+            except ValueError:
+                entry.refuse(name, each, "an IPv4 or IPv6 address, or a list of them", "address")
 
 
 def _srvs(entry: Reader) -> tuple[SrvSpec, ...]:
@@ -76,7 +81,7 @@ def _srvs(entry: Reader) -> tuple[SrvSpec, ...]:
 
 def _srv(entry: Reader) -> SrvSpec:
     srv = SrvSpec(
-        service=entry.text("service", pattern=_LABEL, means=_SERVICE_MEANS),
+        service=entry.text("service", pattern=_SERVICE, means=_SERVICE_MEANS),
         protocol=entry.choice("protocol", ("tcp", "udp"), default="tcp"),
         target=entry.text("target", pattern=_NAME, means=_NAME_MEANS),
         port=entry.integer("port", at_least=1, at_most=_PORTS),

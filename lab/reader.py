@@ -184,7 +184,7 @@ class Reader:
         if isinstance(got, bool) or str(got).lower() in _YES_NO:
             return self.boolean(key, default=False), None
         with suppress(ValueError):
-            subnet = IPv6Network(str(got))
+            subnet = IPv6Network(str(got).replace("%", "!"))  # a zone is a link's, and no guest's
             if subnet.prefixlen == 64 and not (subnet.is_link_local or subnet.is_multicast):  # noqa: PLR2004 - said in the message
                 return True, subnet
         allowed = "true, false, or an IPv6 subnet of /64, such as 2001:db8:1::/64"

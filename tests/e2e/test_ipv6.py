@@ -26,7 +26,7 @@ networks:
     ipv6: true
     mtu: 9000
     domain: lab.example
-    hosts: {{vip: 10.66.0.101, six: 2001:db8::5}}
+    hosts: {{vip: [10.66.0.101, "2001:db8::5"]}}
     srv: [{{service: ldap, target: tiny-1, port: 389, priority: 7}}]
   routed: {{cidr: 10.66.1.0/24, forward: route, dhcp: true, ipv6: true}}
   opened: {{cidr: 10.66.2.0/24, forward: open, dhcp: true, ipv6: "{FIXED}"}}
@@ -103,7 +103,7 @@ def test_the_dns_knows_nodes_hosts_and_services(stack: Stack, lan: IPv6Network) 
         assert nodes["tiny-1"]["addresses"]["lan"] in asked("a", name)
         assert nodes["tiny-1"]["addresses6"]["lan"] in asked("aaaa", name)
     assert "10.66.0.101" in asked("a", "vip.lab.example")
-    assert "2001:db8::5" in asked("aaaa", "six.lab.example")
+    assert "2001:db8::5" in asked("aaaa", "vip.lab.example")
     assert "7 0 389 six-tiny-1.lab.example" in asked("srv", "_ldap._tcp.lab.example")
 
 

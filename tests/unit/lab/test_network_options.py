@@ -31,7 +31,7 @@ def test_all_of_them() -> None:
         ipv6="2001:db8:1::/64",
         mtu=9000,
         domain="lab.example",
-        hosts={"gateway": "192.0.2.1", "api.lab.example": "2001:db8::1"},
+        hosts={"vip": ["192.0.2.9", "2001:db8:0::9"], "api.lab.example": "2001:db8::1"},
         srv=[srv, LDAP],
         autostart=False,
     )
@@ -45,7 +45,7 @@ def test_all_of_them() -> None:
         subnet6=IPv6Network("2001:db8:1::/64"),
         mtu=9000,
         domain="lab.example",
-        hosts=(("gateway", "192.0.2.1"), ("api.lab.example", "2001:db8::1")),
+        hosts=(("vip", "192.0.2.9"), ("vip", "2001:db8::9"), ("api.lab.example", "2001:db8::1")),
         srvs=(SrvSpec(**srv), SrvSpec(protocol="tcp", **LDAP)),
         autostart=False,
     )
@@ -61,8 +61,8 @@ def test_none_of_them() -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        pytest.param({"pool": 253}, "an integer from 0 to 252", id="a pool of all addresses"),
-        pytest.param({"pool": -1}, "an integer from 0 to 252", id="less than no pool"),
+        pytest.param({"pool": 253}, "at most 252", id="a pool of all addresses"),
+        pytest.param({"pool": -1}, "an integer from 0", id="less than no pool"),
         pytest.param({"mtu": 67}, "an integer from 68 to 65535", id="less than IPv4's"),
         pytest.param({"mtu": 65536}, "an integer from 68 to 65535", id="more than the kernel's"),
         pytest.param({"mtu": 1279, "ipv6": True}, "at least 1280", id="less than IPv6's"),
@@ -72,11 +72,13 @@ def test_none_of_them() -> None:
         pytest.param({"hosts": {"a b": "192.0.2.1"}}, "a DNS name", id="a name with a blank"),
         pytest.param({"hosts": {"a": "192.0.2"}}, "an IPv4 or IPv6 address", id="no address"),
         pytest.param({"hosts": {"a": 1}}, "an IPv4 or IPv6 address", id="a number"),
+        pytest.param({"hosts": {"a": ["::1", "x"]}}, "got 'x'", id="one of two is none"),
+        pytest.param({"hosts": {"a": "fe80::1%eth0"}}, "an IPv4 or IPv6 address", id="a zone"),
         pytest.param({"hosts": ["a"]}, "a mapping", id="hosts as a list"),
         pytest.param({"srv": [{**LDAP, "port": 0}]}, "srv.0.port: got 0", id="no port"),
         pytest.param({"srv": [{**LDAP, "name": "x"}]}, "got 'name'", id="an unknown key"),
         pytest.param({"srv": [{"service": "a", "port": 1}]}, "srv.0.target", id="no target"),
-        pytest.param({"srv": [{**LDAP, "service": "_l/p"}]}, "without underscore", id="a slash"),
+        pytest.param({"srv": [{**LDAP, "service": "_ldap"}]}, "without underscore", id="_"),
         pytest.param({"srv": [{**LDAP, "protocol": "icmp"}]}, "one of tcp, udp", id="protocol"),
         pytest.param({"autostart": "maybe"}, "true or false", id="autostart"),
     ],
@@ -98,7 +100,7 @@ def test_dns_takes_dhcp(key: dict[str, Any]) -> None:
 def test_a_pool_is_a_part_of_what_dhcp_gives() -> None:
     assert read(cidr="192.0.2.0/24", dhcp="2-9", pool=7)[1] == []
     (problem,) = read(cidr="192.0.2.0/24", dhcp="2-9", pool=8)[1]
-    assert "an integer from 0 to 7" in problem
+    assert "at most 7" in problem
     (problem,) = read(cidr="192.0.2.0/24", pool=1)[1]
     assert "got no dhcp beside it, expected dhcp, whose addresses they are" in problem
 

@@ -193,6 +193,7 @@ def test_names_of_any_kind_may_be_missing() -> None:
         pytest.param("2001:db8::/65", (True, None), False, id="no room for a MAC"),
         pytest.param("2001:db8::1/64", (True, None), False, id="host bits"),
         pytest.param("fe80::/64", (True, None), False, id="link-local"),
+        pytest.param("2001:db8::%1/64", (True, None), False, id="a zone"),
         pytest.param("192.0.2.0/24", (True, None), False, id="IPv4"),
         pytest.param(64, (True, None), False, id="a number"),
     ],

@@ -62,7 +62,7 @@ def plan_lab(
         nodes,
         facts,
     )
-    notes += _notes(config, subnets, nodes, image)
+    notes += _notes(config, topology, subnets, nodes, image)
     overcommit = config.memory_overcommit
     notes += capacity.notes(lease, topology.roles, facts, overcommit=overcommit)
     return LabPlan(
@@ -258,10 +258,14 @@ def _images(nodes: tuple[NodePlan, ...], image: Image | None) -> Iterator[Image]
 
 def _notes(
     config: StackConfig,
+    topology: Topology,
     subnets: Mapping[str, SubnetPlan],
     nodes: tuple[NodePlan, ...],
     image: Image | None,
 ) -> Iterator[str]:
+    unused = [name for name, attached in _attached(topology).items() if nodes and not attached]
+    if unused:
+        yield f"networks: no node is on {', '.join(unused)}"
     for name, plan in subnets.items():
         if plan.instead_of:
             yield f"network {name}: {plan.subnet} instead, because {plan.instead_of}"

@@ -70,7 +70,7 @@ def plan_lab(
         nodes,
         facts,
     )
-    notes += [*_notes(config, subnets, nodes, topology, image), *notes6]
+    notes += [*_notes(config, topology, subnets, nodes, image), *notes6]
     overcommit = config.memory_overcommit
     notes += capacity.notes(lease, topology.roles, facts, overcommit=overcommit)
     return LabPlan(
@@ -279,11 +279,14 @@ def _on_host(
 
 def _notes(
     config: StackConfig,
+    topology: Topology,
     subnets: Mapping[str, SubnetPlan],
     nodes: tuple[NodePlan, ...],
-    topology: Topology,
     image: Image | None,
 ) -> Iterator[str]:
+    unused = [name for name, attached in _attached(topology).items() if nodes and not attached]
+    if unused:
+        yield f"networks: no node is on {', '.join(unused)}"
     for name, plan in subnets.items():
         if plan.instead_of:
             yield f"network {name}: {plan.subnet} instead, because {plan.instead_of}"

@@ -30,7 +30,7 @@ class Judged:
 
     file: str  # as it was asked for
     problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()  # what of it has no effect
+    notes: tuple[str, ...] = ()  # what has no effect, or may have been meant otherwise
     role: NodeSpec | None = None  # one of the two, where the file can be read at all
     layout: Layout | None = None
 
@@ -73,7 +73,8 @@ def judge(path: Path, title: str) -> Judged:
     entry = Reader(document.raw, document.source, problems)
     if "networks" in document.raw:
         layout = parse_layout(entry)
-        return Judged(title, tuple(problems), told.notes, layout=layout)
+        notes = (*told.notes, *_unused(layout))
+        return Judged(title, tuple(problems), notes, layout=layout)
     role = parse_role(path.stem, entry, _of_any_network(document))
     problems += _unfindable(path, title)
     return Judged(title, tuple(problems), told.notes, role=role)
@@ -84,6 +85,13 @@ def _unfindable(path: Path, title: str) -> Iterator[Problem]:
     if path.suffix not in (".yaml", ".yml") or not ROLE_FILE.fullmatch(path.stem):
         allowed = f"{ROLE_FILE_FORM}, and .yaml"
         yield Problem(title, shown(path.name), allowed, "role", "Rename it")
+
+
+def _unused(layout: Layout) -> Iterator[str]:
+    used = {nic.network for nics in layout.nics.values() for nic in nics.interfaces}
+    for name in layout.names:
+        if name not in used:
+            yield f"networks.{name}: no role of this file is on it"
 
 
 def _below(folder: Path) -> Iterator[Path]:

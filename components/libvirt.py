@@ -52,13 +52,17 @@ def network(prefix: str, plan: NetworkPlan, opts: pulumi.ResourceOptions) -> Net
         bridge=plan.bridge,
         addresses=[plan.subnet] if plan.subnet else None,
         autostart=True,  # an inactive network is never noticed, and its domains do not start
-        dhcp=lv.NetworkDhcpArgs(enabled=plan.dhcp),
-        dns=lv.NetworkDnsArgs(
-            enabled=plan.dhcp,  # neither DHCP nor DNS: no dnsmasq at all on that bridge
-            hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
-        ),
+        dhcp=None if plan.lan else lv.NetworkDhcpArgs(enabled=plan.dhcp),
+        dns=None if plan.lan else _dns(plan),
         xml=lv.NetworkXmlArgs(xslt=network_xslt(prefix, plan)),
         opts=pulumi.ResourceOptions.merge(opts, own),
+    )
+
+
+def _dns(plan: NetworkPlan) -> lv.NetworkDnsArgs:
+    return lv.NetworkDnsArgs(
+        enabled=plan.dhcp,  # neither DHCP nor DNS: no dnsmasq at all on that bridge
+        hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
     )
 
 

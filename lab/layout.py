@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.naming import DEVICE, DEVICE_FORM, NAME_FORM, NETWORK, ROLE
 from lab.reader import Reader
-from lab.specs import FIRST_NUMBER, NetworkSpec
+from lab.specs import FIRST_NUMBER, LanSpec, NetworkSpec
 
 MOST_NUMBER = 65_534  # of the widest subnet
-FORWARDS = ("none", "nat", "route", "open")
+BRIDGE = "bridge"
+FORWARDS = ("none", "nat", "route", "open", BRIDGE)
 _WAY_IN = "one of its networks, with a cidr"
 _SUBNET = "a cidr, which this takes"
+_OF_LAN = f"forward: {BRIDGE}, without which it means nothing"
 _NICS = "roles, or `default`, with interfaces and external_network"
 
 
@@ -89,12 +91,31 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
     forward = entry.choice("forward", FORWARDS, default="none")
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
+    lan = _lan(entry, bridged=forward == BRIDGE)
     entry.close()
-    if subnet is None and forward != "none":
+    if lan and (subnet or dhcp):
+        allowed = f"neither cidr nor dhcp, which the LAN has (forward: {BRIDGE})"
+        entry.refuse("cidr" if subnet else "dhcp", str(subnet or dhcp), allowed, "bridge")
+    if subnet is None and forward not in ("none", BRIDGE):
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
-    if subnet is None and dhcp:
+    if subnet is None and dhcp and lan is None:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
-    return NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    return NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span, lan=lan)
+
+
+def _lan(entry: Reader, *, bridged: bool) -> LanSpec | None:
+    """What a bridged network is bridged to; None for the others, which refuse such keys."""
+    lan = LanSpec(
+        nic=entry.text("nic", default="", pattern=DEVICE.pattern, means=DEVICE_FORM),
+        bridge=entry.text("bridge", default="", pattern=DEVICE.pattern, means=DEVICE_FORM),
+        dhcp_server=entry.boolean("allow-dhcp-server", default=False),
+    )
+    if bridged and lan.nic and lan.bridge:
+        entry.refuse("bridge", lan.bridge, f"nic or bridge, not both (nic: {lan.nic})", "bridge")
+    written = [key for key in ("nic", "bridge", "allow-dhcp-server") if entry.written(key)]
+    for key in () if bridged else written:
+        entry.refuse(key, entry.raw(key), _OF_LAN, "bridge")
+    return lan if bridged else None
 
 
 def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from lab import addressing, capacity, naming, storage
+from lab import addressing, bridging, capacity, naming, storage
 from lab.addressing import HostNumbers, SubnetPlan
 from lab.config import StackConfig
 from lab.errors import Problem, attempt, refuse
@@ -19,7 +19,16 @@ from lab.images import Image
 from lab.lease import Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
-from lab.plans import DiskPlan, GroupPlan, LabPlan, NetworkPlan, NicPlan, NodePlan, OnHost
+from lab.plans import (
+    DiskPlan,
+    GroupPlan,
+    LabPlan,
+    LanPlan,
+    NetworkPlan,
+    NicPlan,
+    NodePlan,
+    OnHost,
+)
 from lab.specs import NetworkSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
@@ -29,7 +38,7 @@ DISK_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def plan_lab(
     config: StackConfig, topology: Topology, image: Image | None, facts: HostFacts
 ) -> LabPlan:
-    """Decide everything, in this order: subnets, host numbers, nodes, lease.
+    """Decide everything, in this order: subnets, host numbers, bridges, nodes, lease.
 
     Args:
         config: the stack's configuration.
@@ -38,15 +47,17 @@ def plan_lab(
         facts: the hypervisor as it is; its lease of the prefix is what existing nodes keep.
 
     Raises:
-        LabError: no room for a subnet or a node; a deployed role without an image.
+        LabError: no room for a subnet or a node; a NIC that no bridge can have; a deployed role
+            without an image.
     """
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
+    lans = bridging.plan_lans(topology.networks, facts.wires, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
-    maker = _NodeMaker(config.prefix, topology, subnets, numbers, held, image)
+    maker = _NodeMaker(config, topology, subnets, numbers, held, image)
     groups = tuple(
         GroupPlan(role=spec.role, nodes=tuple(maker.node(spec, index) for index in spec.indexes))
         for spec in topology.roles
@@ -70,7 +81,7 @@ def plan_lab(
         config=config,
         virt_type=virt_type,
         networks=tuple(
-            _network(config.prefix, spec, subnets.get(spec.name), nodes)
+            _network(config.prefix, spec, (subnets.get(spec.name), lans.get(spec.name)), nodes)
             for spec in topology.networks
         ),
         groups=groups,
@@ -84,7 +95,7 @@ def plan_lab(
 
 @dataclass(frozen=True, slots=True)
 class _NodeMaker:
-    prefix: str
+    config: StackConfig
     topology: Topology
     subnets: Mapping[str, SubnetPlan]
     numbers: Mapping[str, Mapping[str, int]]  # by network, then node
@@ -93,20 +104,20 @@ class _NodeMaker:
 
     def node(self, spec: NodeSpec, index: int) -> NodePlan:
         node = node_name(spec.role, index)
-        name = naming.host_name(self.prefix, node)
+        prefix = self.config.prefix
+        name = naming.host_name(prefix, node)
         image = self._image(spec, node)
         return NodePlan(
             node=node,
             name=name,
             role=spec.role,
-            uuid=naming.domain_uuid(self.prefix, node),
+            uuid=naming.domain_uuid(prefix, node),
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
             deploy_os=spec.deploy_os,
             groups=spec.groups,
             nics=tuple(
-                self._nic(network, slot(network, nth), slot(node, nth))
-                for network, nth in _numbered(spec.interfaces)
+                self._nic(network, nth, node) for network, nth in _numbered(spec.interfaces)
             ),
             access=spec.access,
             disks=tuple(_disks(name, spec, image)),
@@ -122,18 +133,25 @@ class _NodeMaker:
             return was.image
         return self.image.sha256 if self.image else ""
 
-    def _nic(self, network: str, slot: str, holder: str) -> NicPlan:
+    def _nic(self, network: str, nth: int, node: str) -> NicPlan:
         spec = next(spec for spec in self.topology.networks if spec.name == network)
         subnet = self.subnets[network].subnet if network in self.subnets else None
-        number = self.numbers[network][holder]
+        number = self.numbers[network][slot(node, nth)]
         return NicPlan(
             network=network,
-            slot=slot,
+            slot=slot(network, nth),
             number=number,
-            mac=naming.mac(self.prefix, network, number),
+            mac=self._mac(spec, number, f"{node}/{slot(network, nth)}"),
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
-            dhcp=spec.dhcp,
+            dhcp=spec.dhcp or spec.lan is not None,
+            filter=bridging.FILTER if spec.lan and not spec.lan.dhcp_server else "",
+        )
+
+    def _mac(self, spec: NetworkSpec, number: int, nic: str) -> str:
+        prefix, host = self.config.prefix, self.config.hypervisor.address
+        return (
+            naming.lan_mac(host, prefix, nic) if spec.lan else naming.mac(prefix, spec.name, number)
         )
 
 
@@ -183,15 +201,19 @@ def _disks(name: str, spec: NodeSpec, image: str) -> Iterator[DiskPlan]:
 
 
 def _network(
-    prefix: str, spec: NetworkSpec, plan: SubnetPlan | None, nodes: tuple[NodePlan, ...]
+    prefix: str,
+    spec: NetworkSpec,
+    place: tuple[SubnetPlan | None, LanPlan | None],
+    nodes: tuple[NodePlan, ...],
 ) -> NetworkPlan:
+    plan, lan = place
     subnet = plan.subnet if plan else None
     room = _room(spec, plan)
     pool = room.pool if spec.dhcp else None
     return NetworkPlan(
         network=spec.name,
         name=naming.host_name(prefix, spec.name),
-        bridge=naming.bridge(prefix, spec.name),
+        bridge=lan.bridge if lan else naming.bridge(prefix, spec.name),
         subnet=str(subnet or ""),
         gateway=str(plan.gateway) if plan else "",
         forward=spec.forward,
@@ -209,6 +231,7 @@ def _network(
             if spec.dhcp and nic.slot == spec.name  # of several there, the first answers
         ),
         instead_of=plan.instead_of if plan else "",
+        lan=lan,
     )
 
 

@@ -21,7 +21,8 @@ class NicPlan:
     mac: str
     address: str  # the node's own on that network, by reservation or static; empty: frames alone
     prefix_length: int
-    dhcp: bool
+    dhcp: bool  # whether the node asks for its address; on a bridged network it asks the LAN
+    filter: str = ""  # of libvirt's, which looks at what the node sends; empty: none does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +78,16 @@ class GroupPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanPlan:
+    """How a network reaches the LAN."""
+
+    bridge: str  # on the host
+    nic: str = ""  # the host's NIC that metalab moves into it; empty: the bridge is the host's own
+    manager: str = ""  # what has that NIC: "networkd", "NetworkManager" or "ifupdown"
+    dhcp_server: bool = False  # whether guests may serve DHCP there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkPlan:
     """One libvirt network."""
 
@@ -85,12 +96,13 @@ class NetworkPlan:
     bridge: str
     subnet: str  # empty: frames alone
     gateway: str  # the host's own address; empty without a subnet
-    forward: str  # "none", "nat", "route" or "open"
+    forward: str  # "none", "nat", "route", "open" or "bridge"
     dhcp: bool
     reservations: tuple[tuple[str, str], ...]  # (MAC, address) of every host number, used or not
     pool: tuple[str, str] | None  # first and last address for guests that DHCP does not know
     names: tuple[tuple[str, str], ...]  # (address, node) in its DNS: all that changes with nodes
     instead_of: str = ""  # why the subnet is not the preferred one
+    lan: LanPlan | None = None  # of a bridged one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,16 +9,26 @@ FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is the hyper
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanSpec:
+    """What a bridged network is part of, outside of the hypervisor."""
+
+    nic: str = ""  # the host's NIC that goes into a bridge
+    bridge: str = ""  # or one that the host has already; neither: the NIC of the default route
+    dhcp_server: bool = False  # whether guests may serve DHCP there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkSpec:
     """One network of a layout."""
 
     name: str  # such as "management"; the libvirt network is called <prefix>-<name>
     subnet: IPv4Network | None  # the preferred one: taken when it is free; None: frames alone
     # "none": isolated; "nat": reaches what the host reaches; "route": the same under its own
-    # addresses; "open": that, and libvirt leaves the firewall alone.
+    # addresses; "open": that, and libvirt leaves the firewall alone; "bridge": see `lan`.
     forward: str = "none"
     dhcp: bool = False
     span: tuple[int, int] | None = None  # host numbers that nodes get; None: all that there are
+    lan: LanSpec | None = None  # of a bridged network, which has neither subnet nor DHCP of ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

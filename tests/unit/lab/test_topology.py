@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.specs import NetworkSpec, Topology
+from lab.specs import LanSpec, NetworkSpec, Topology
 from lab.topology import catalogue, load_topology
 from tests.unit.lab.samples import config, lines
 
@@ -265,6 +265,26 @@ def test_bad_node_files(tmp_path: Path, text: str, says: str) -> None:
             id="services on a wire",
         ),
         pytest.param(
+            LAYOUT.replace("forward: nat", "forward: bridge, nic: eth1, bridge: br0"),
+            ["nic or bridge, not both (nic: eth1)", "neither cidr nor dhcp, which the LAN has"],
+            id="a bridge with everything",
+        ),
+        pytest.param(
+            LAYOUT.replace("cidr: 172.16.0.0/24, forward: nat", "forward: bridge"),
+            ["management.dhcp: got 'True', expected neither cidr nor dhcp"],
+            id="a bridge with DHCP of ours",
+        ),
+        pytest.param(
+            LAYOUT.replace("forward: nat", "nic: eth1, allow-dhcp-server: true"),
+            ["nic: got 'eth1', expected forward: bridge, without", "allow-dhcp-server: got True"],
+            id="keys of a bridge without one",
+        ),
+        pytest.param(
+            LAYOUT.replace("forward: nat", "forward: bridge, nic: eth 1"),
+            ["got 'eth 1', expected the name of a network interface"],
+            id="a NIC of no name",
+        ),
+        pytest.param(
             f"{LAYOUT}network: x\n", ["Did you mean networks?"], id="an unknown key on top"
         ),
         pytest.param(
@@ -295,6 +315,10 @@ networks:
   quiet: {cidr: 10.0.0.0/24}
   routed: {cidr: 10.0.1.0/24, forward: route, dhcp: yes}
   open: {cidr: 10.0.2.0/24, forward: open, dhcp: 2-100}
+  main: {forward: bridge}
+  empty: {forward: bridge, nic: ""}
+  nic: {forward: bridge, nic: eth1, allow-dhcp-server: true}
+  bridge: {forward: bridge, bridge: br0}
 nodes:
   default: {interfaces: [wire, wire, routed], external_network: routed}
 """
@@ -307,6 +331,13 @@ nodes:
         "quiet": (IPv4Network("10.0.0.0/24"), "none", False, None),
         "routed": (IPv4Network("10.0.1.0/24"), "route", True, None),
         "open": (IPv4Network("10.0.2.0/24"), "open", True, (2, 100)),
+        **dict.fromkeys(("main", "empty", "nic", "bridge"), (None, "bridge", False, None)),
+    }
+    assert {each.name: each.lan for each in topology.networks if each.lan} == {
+        "main": LanSpec(),
+        "empty": LanSpec(),
+        "nic": LanSpec(nic="eth1", dhcp_server=True),
+        "bridge": LanSpec(bridge="br0"),
     }
     assert topology.roles[0].interfaces == ("wire", "wire", "routed")
 
@@ -354,8 +385,8 @@ def test_ssh_takes_a_network_with_addresses(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"nodes": {"tiny": 1}, "network": "3_net"},
-            "stacks/Pulumi.foo.yaml: topology-network: got '3_net', expected one of 1_net, 3_nets, "
-            "3_nets_ipv4, 4_nets, 4_nets_baremetal, 5_nets, 6_nets_3_bridges, split_nets, or a "
+            "stacks/Pulumi.foo.yaml: topology-network: got '3_net', expected one of the "
+            f"{len(catalogue('networks'))} that `fab topologies` lists, or a "
             "file topologies/networks/3_net.yaml. Did you mean 3_nets? [unknown-networks]",
             id="a layout",
         ),

@@ -13,7 +13,7 @@ from lab.specs import FIRST_NUMBER, LanSpec, NetworkSpec
 MOST_NUMBER = 65_534  # of the widest subnet
 BRIDGE = "bridge"
 FORWARDS = ("none", "nat", "route", "open", BRIDGE)
-_WAY_IN = "one of its networks, with a cidr"
+_WAY_IN = "one of its networks, with a cidr or bridged"
 _SUBNET = "a cidr, which this takes"
 _OF_LAN = f"forward: {BRIDGE}, without which it means nothing"
 _NICS = "roles, or `default`, with interfaces and external_network"
@@ -42,8 +42,8 @@ class Layout:
 
     @property
     def addressed(self) -> list[str]:
-        """Those that have a subnet."""
-        return [network.name for network in self.networks if network.subnet]
+        """Those on which nodes have addresses: of a subnet of ours, or of the LAN."""
+        return [network.name for network in self.networks if network.subnet or network.lan]
 
     def has_nics_of(self, role: str) -> bool:
         """Whether it says anything of a role, or of all."""

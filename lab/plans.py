@@ -60,7 +60,7 @@ class NodePlan:
 
     @property
     def address(self) -> str:
-        """Where SSH answers."""
+        """Where SSH answers; empty: the LAN says."""
         return next(nic.address for nic in self.nics if nic.network == self.access)
 
     @property
@@ -134,6 +134,10 @@ class LabPlan:
     def nodes(self) -> Mapping[str, NodePlan]:
         """All nodes by name."""
         return {node.node: node for group in self.groups for node in group.nodes}
+
+    def bridge_of(self, node: NodePlan) -> str:
+        """The bridge that a node is reached over."""
+        return next(each.bridge for each in self.networks if each.network == node.access)
 
     @property
     def pool(self) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.storage import BRIDGES_DIR
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
@@ -61,4 +63,92 @@ networkctl reload; networkctl reconfigure $nic 2>/dev/null || :""",
 [ $up = 1 ] || echo "ip link set $nic down" """,
 )
 
-WAYS = {"networkd": NETWORKD}
+# Two profiles come before the host's own by their priority. In memory they end with the boot.
+_OF_FAMILY = (
+    "method",
+    "addresses",
+    "gateway",
+    "routes",
+    "route-metric",
+    "dns",
+    "dns-search",
+    "ignore-auto-dns",
+    "ignore-auto-routes",
+    "never-default",
+    "dhcp-hostname",
+)
+_COPIED = " ".join(
+    ["connection.zone ipv4.dhcp-client-id", *(f"ipv4.{key} ipv6.{key}" for key in _OF_FAMILY)]
+)
+_PROFILE = "con=$(nmcli -e no -g GENERAL.CON-UUID device show $nic)"
+_FORGET = "for c in $nic $bridge; do nmcli connection delete metalab-$c 2>/dev/null || :; done"
+NETWORK_MANAGER = Way(
+    move=f"""{_PROFILE}; {_FORGET}; set --
+for key in {_COPIED}; do
+  [ -n "$con" ] || break
+  value=$(nmcli -e no -g $key connection show "$con")
+  [ -z "$value" ] || set -- "$@" $key "$value"
+done
+[ -n "$con" ] || set -- ipv4.method disabled ipv6.method disabled
+first='connection.autoconnect yes connection.autoconnect-priority 999'
+nmcli connection add save no type bridge ifname $bridge con-name metalab-$bridge $first \\
+  bridge.stp no bridge.mac-address $mac "$@"
+nmcli connection add save no type ethernet ifname $nic con-name metalab-$nic $first \\
+  master $bridge slave-type bridge \\
+  802-3-ethernet.mtu "$(nmcli -g 802-3-ethernet.mtu connection show "$con" 2>/dev/null || :)"
+nmcli -w 20 connection up metalab-$nic""",
+    keep="for c in $nic $bridge; do nmcli connection modify metalab-$c autoconnect yes; done; sync",
+    kept="""[ "$(nmcli -e no -g NAME,FILENAME connection show |
+  grep -E "^metalab-($nic|$bridge):" | grep -vc ':/run/')" = 2 ]""",
+    undo=f"{_FORGET}; ip link del $bridge 2>/dev/null || :",
+    remember=f"""{_PROFILE}
+[ -z "$con" ] || echo "nmcli -w 20 connection up uuid $con ifname $nic" """,
+)
+
+# There is no file of ours that would come before the host's own: the stanzas of the NIC become
+# those of the bridge, in a copy that only we read until it takes the place of the file.
+_NEW = "/run/network/metalab-$bridge"
+_WAS = f"{BRIDGES_DIR}/$bridge/.interfaces"
+_OWN = "/etc/network/interfaces.d/metalab-$bridge"
+IFUPDOWN = Way(
+    move=f"""files=$(ls /etc/network/interfaces /etc/network/interfaces.d/* 2>/dev/null)
+file=$(grep -lE "^[[:space:]]*iface[[:space:]]+$nic([[:space:]]|$)" $files | head -n 1)
+mkdir -p /run/network; umask 022; echo "${{file:-{_OWN}}}" >{_NEW}.of
+awk -v nic=$nic -v bridge=$bridge -v mac=$mac '
+  function of_bridge() {{
+    print "    pre-up [ -d /sys/class/net/" bridge " ] || ip link add name " bridge \\
+      " address " mac " type bridge stp_state 0 forward_delay 0"
+    print "    pre-up ip link set " nic " master " bridge " up"
+    print "    post-down ip link del " bridge
+  }}
+  $1 == "auto" || $1 ~ /^allow-/ {{
+    rest = ""
+    for (i = 2; i <= NF; i++) if ($i != nic) rest = rest " " $i
+    if (rest != "") print $1 rest
+    next
+  }}
+  {{ for (i = 2; i <= NF; i++) if ($i == nic && $(i - 1) ~ /^(dev|iface)$/) $i = bridge }}
+  {{ print }}
+  $1 == "iface" && $2 == bridge && !seen++ {{ of_bridge() }}
+  END {{
+    if (!seen) {{ print "iface " bridge " inet manual"; of_bridge() }}
+    print "auto " nic "\\niface " nic " inet manual\\nauto " bridge
+  }}' "${{file:-/dev/null}}" >{_NEW}
+ifdown $nic 2>/dev/null || :
+ifup -i {_NEW} $nic $bridge""",
+    keep=f"""file=$(cat {_NEW}.of); umask 022
+[ ! -e "$file" ] || [ -e {_WAS} ] || {{ cp -p "$file" {_WAS}; echo "$file" >{_WAS}.of; }}
+cat {_NEW} >"$file"; sync""",
+    kept="""grep -qsE "^iface[[:space:]]+$bridge([[:space:]]|$)" \\
+  /etc/network/interfaces /etc/network/interfaces.d/*""",
+    undo=f"""new={_NEW}; [ -e $new ] || new=/etc/network/interfaces
+ifdown --force -i $new $bridge $nic 2>/dev/null || :
+ip link set $nic nomaster 2>/dev/null || :; ip link del $bridge 2>/dev/null || :
+if [ -e {_WAS}.of ]; then cat {_WAS} >"$(cat {_WAS}.of)"; rm -f {_WAS} {_WAS}.of; fi
+rm -f {_NEW} {_NEW}.of {_OWN}""",
+    remember="""up=$(($(cat /sys/class/net/$nic/flags) & 1))
+[ $up = 1 ] || echo "ip link set $nic down"
+! grep -qs "^$nic=" /run/network/ifstate || echo "ifup $nic" """,
+)
+
+WAYS = {"networkd": NETWORKD, "NetworkManager": NETWORK_MANAGER, "ifupdown": IFUPDOWN}

@@ -352,7 +352,9 @@ def test_a_network_that_is_not_there_is_said_once(tmp_path: Path) -> None:
 def test_wires_alone_are_no_way_in(tmp_path: Path) -> None:
     layout = "networks: {a: {}}\nnodes: {default: {interfaces: [a], external_network: a}}\n"
     (line,) = problems(tmp_path, layout, tiny=NODE)
-    assert "external_network: got 'a', expected one of its networks, with a cidr." in line
+    assert (
+        "external_network: got 'a', expected one of its networks, with a cidr or bridged." in line
+    )
 
 
 def test_a_bad_name_is_said_once(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from lab.plans import LanPlan, NetworkPlan
 from lab.storage import BRIDGES_DIR, PREFIXES_DIR
 
 CONFIRM_S = 30  # a DHCP server and a new login through jump hosts need some of it
-ARRIVE_S = 20  # for the host's addresses to stand on the bridge
+ARRIVE_S = 15  # for the host's addresses to stand on the bridge
 
 # Servers send from these ports, whatever else they do.
 _RULE = "<rule action='drop' direction='out' priority='100'>{0}</rule>"
@@ -36,11 +36,15 @@ addresses() { ip -o -4 addr show dev $1 scope global | sed 's/.* inet \([^ ]*\) 
 gateways() { ip -4 route show default dev $1 | sed 's/ \(proto\|src\|metric\) .*//'; }
 had=$(addresses $nic; gateways $nic)"""
 _AFTER = f"""left={ARRIVE_S * 10}
-until [ -e /sys/class/net/$bridge/brif/$nic ] &&
-  [ -z "$(printf '%s\\n' "$had" | grep -vxF "$(addresses $bridge; gateways $bridge)")" ]; do
+missing() {{ printf '%s\\n' "$had" | grep -vxF "$(addresses $bridge; gateways $bridge)"; }}
+until [ -e /sys/class/net/$bridge/brif/$nic ] && [ -z "$(missing)" ]; do
   left=$((left - 1)); sleep 0.1
-  [ $left -gt 0 ] || {{ echo "$bridge did not get what $nic had:" $had >&2; exit 1; }}
+  [ $left -gt 0 ] || {{ echo "$bridge did not get what $nic had:" $(missing) >&2; exit 1; }}
 done"""
+
+# An address that somebody gave by hand is in nobody's files.
+_ADDRESSES = r"""ip -o -4 addr show dev $nic scope global | grep -v ' dynamic ' |
+  sed "s/.* inet \([^ ]*\) .*/ip addr replace \1 dev $nic/" """
 
 
 def bridge_steps(prefix: str, networks: Iterable[NetworkPlan]) -> tuple[HostStep, ...]:
@@ -73,7 +77,7 @@ def _steps(prefix: str, lan: LanPlan) -> Iterator[HostStep]:
         probe=f"[ -e /sys/class/net/{lan.bridge}/brif/{lan.nic} ]",
         commands=(f"{names}\n{_BEFORE}\n{way.move}\n{_AFTER}",),
         undo=(names, way.undo),
-        remember=f"{names}\n{way.remember}" if way.remember else "",
+        remember=f"{names}\n{way.remember}\n{_ADDRESSES}",
         timeout_s=CONFIRM_S,
         confirm_within_s=CONFIRM_S,
     )

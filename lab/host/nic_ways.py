@@ -18,26 +18,31 @@ class Way:
     move: str  # changes what runs, and nothing that the next boot reads
     keep: str  # makes that last
     kept: str  # exit 0 says that it does
-    undo: str  # of both; harmless where nothing was done
-    remember: str = ""  # prints the rest of the undo, which depends on what was there before
+    undo: str  # of both; harmless where nothing was done, and may exit 0 then
+    remember: str  # prints the rest of the undo, which depends on what was there before
 
 
 # What systemd-networkd reads is a copy of the NIC's own file, in which the bridge stands for the
 # NIC; the first file that fits counts, so netplan's and the host's own stay as they are. Below /run
 # it ends with the boot. A server of DHCP may know the host by a number that follows from the NIC's
-# name.
+# name. An address that networkd does not know it would not bring along: version 252 gives the NIC
+# nonsense instead, as it tries to drop it.
 _OURS = "05-metalab-$bridge.netdev 05-metalab-$bridge.network 05-metalab-$nic.network"
 NETWORKD = Way(
     move=r"""run=/run/systemd/network; umask 022; mkdir -p $run
 index=$(cat /sys/class/net/$nic/ifindex)
-file=$(sed -n 's/^NETWORK_FILE=//p' /run/systemd/netif/links/$index)
+state=/run/systemd/netif; file=$(sed -n 's/^NETWORK_FILE=//p' $state/links/$index || :)
 sections() {
   [ -z "$file" ] || for part in "$file" $(
     for d in /usr/lib /usr/local/lib /run /etc; do
-      ls -d $d/systemd/network/${file##*/}.d/*.conf 2>/dev/null; done); do
+      ls -d $d/systemd/network/${file##*/}.d/*.conf 2>/dev/null || :; done); do
     awk "/^\[/ { sub(/[ \t]+\$/, \"\"); on = (\$0 $1) } on" "$part"; echo; done
 }
-id=$(sed -n 's/^CLIENTID=ff\(........\).*/\1/p' /run/systemd/netif/leases/$index 2>/dev/null)
+for a in $(ip -o -4 addr show dev $nic scope global | sed '/ dynamic /d; s/.* inet //; s/ .*//'); do
+  sections '!= "[Match]"' | grep -qF "Address=$a" || {
+    echo "$nic has $a, which is not in ${file:-any file of networkd}" >&2; exit 1; }
+done
+id=$(sed -n 's/^CLIENTID=ff\(........\).*/\1/p' $state/leases/$index 2>/dev/null || :)
 case $file in */05-metalab-*) ;; *)
   { printf '[NetDev]\nName=%s\nKind=bridge\nMACAddress=%s\n' $bridge $mac
     printf '[Bridge]\nSTP=no\nForwardDelaySec=0\n'; } >$run/05-metalab-$bridge.netdev
@@ -54,9 +59,11 @@ networkctl reload""",
     keep=f"""umask 022; mkdir -p /etc/systemd/network
 for file in {_OURS}; do cp /run/systemd/network/$file /etc/systemd/network/; done; sync""",
     kept=f"""for file in {_OURS}; do [ -s /etc/systemd/network/$file ] || exit 1; done""",
-    undo=f"""for folder in /run/systemd/network /etc/systemd/network; do
-  for file in {_OURS}; do rm -f $folder/$file; done
+    undo=f"""there=
+for folder in /run/systemd/network /etc/systemd/network; do
+  for file in {_OURS}; do [ ! -e $folder/$file ] || there=yes; rm -f $folder/$file; done
 done
+[ -n "$there" ] || exit 0
 ip link set $nic nomaster 2>/dev/null || :; ip link del $bridge 2>/dev/null || :
 networkctl reload; networkctl reconfigure $nic 2>/dev/null || :""",
     remember="""up=$(($(cat /sys/class/net/$nic/flags) & 1))

@@ -23,8 +23,8 @@ from tests.e2e.hypervisors import Hypervisor
 pytestmark = pytest.mark.e2e
 LIMIT_S = 8
 STATE = (
-    "ip -br -4 addr; ip route | sort; ls /sys/class/net; ls /etc/systemd/network "
-    "/run/systemd/network; cat /etc/network/interfaces /sys/class/net/eth?/flags 2>/dev/null; :"
+    "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network; "
+    "ls /run/systemd/network/* 2>/dev/null; cat /sys/class/net/eth?/flags"
 )
 # What a boot does: /run is empty, and networkd starts with what is in /etc.
 BOOT = (
@@ -157,10 +157,12 @@ def test_a_move_after_which_nobody_comes_back_is_undone(hypervisor: Hypervisor) 
     leave(hypervisor, "foo", LanSpec())
 
 
-def test_a_move_in_which_the_address_is_lost_is_undone_at_once(hypervisor: Hypervisor) -> None:
-    """One that no file knows of, so that networkd does not bring it to the bridge."""
+def test_an_address_given_by_hand_is_in_the_way(hypervisor: Hypervisor) -> None:
+    """No file knows of it, so networkd would not bring it to the bridge."""
     hypervisor.run("ip addr add 10.98.0.1/24 dev eth0")
     made = move(hypervisor, "foo", LanSpec())
-    assert "br-eth0 did not get what eth0 had: 10.98.0.1/24" in made.failure
-    hypervisor.run("ip addr del 10.98.0.1/24 dev eth0 2>/dev/null; :")
+    says = "eth0 has 10.98.0.1/24, which is not in /etc/systemd/network/10-eth0.network"
+    assert says in made.failure
+    assert "10.98.0.1/24" in hypervisor.run("ip -4 -o addr show dev eth0")
+    hypervisor.run("ip addr del 10.98.0.1/24 dev eth0")
     leave(hypervisor, "foo", LanSpec())

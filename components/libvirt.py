@@ -146,7 +146,12 @@ def domain(
         boot_devices=[lv.DomainBootDeviceArgs(devs=boot)],
         disks=[lv.DomainDiskArgs(volume_id=volume.id) for volume in volumes],
         network_interfaces=[
-            lv.DomainNetworkInterfaceArgs(network_id=network.id, mac=nic.mac.upper())
+            # On a network that is bridged libvirt shows the bridge instead: it would be an edit.
+            lv.DomainNetworkInterfaceArgs(
+                network_id=None if nic.bridge else network.id,
+                bridge=nic.bridge or None,
+                mac=nic.mac.upper(),
+            )
             for nic, network in zip(node.nics, networks, strict=True)
         ],
         cloudinit=seed.id if seed else None,

@@ -57,7 +57,7 @@ def plan_lab(
     numbers = _host_numbers(topology, subnets, held, facts, problems)
     lans = bridging.plan_lans(topology.networks, facts.wires, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
-    maker = _NodeMaker(config, topology, subnets, numbers, held, image)
+    maker = _NodeMaker(config, topology, subnets, numbers, lans, held, image)
     groups = tuple(
         GroupPlan(role=spec.role, nodes=tuple(maker.node(spec, index) for index in spec.indexes))
         for spec in topology.roles
@@ -99,6 +99,7 @@ class _NodeMaker:
     topology: Topology
     subnets: Mapping[str, SubnetPlan]
     numbers: Mapping[str, Mapping[str, int]]  # by network, then node
+    lans: Mapping[str, LanPlan]
     held: Lease
     image: Image | None
 
@@ -136,23 +137,25 @@ class _NodeMaker:
     def _nic(self, network: str, nth: int, node: str) -> NicPlan:
         spec = next(spec for spec in self.topology.networks if spec.name == network)
         subnet = self.subnets[network].subnet if network in self.subnets else None
+        lan = self.lans.get(network)
         number = self.numbers[network][slot(node, nth)]
         return NicPlan(
             network=network,
             slot=slot(network, nth),
             number=number,
-            mac=self._mac(spec, number, f"{node}/{slot(network, nth)}"),
+            mac=self._mac(network, number, f"{node}/{slot(network, nth)}"),
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
-            dhcp=spec.dhcp or spec.lan is not None,
-            filter=bridging.FILTER if spec.lan and not spec.lan.dhcp_server else "",
+            dhcp=spec.dhcp or lan is not None,
+            bridge=lan.bridge if lan else "",
+            filter=bridging.FILTER if lan and not lan.dhcp_server else "",
         )
 
-    def _mac(self, spec: NetworkSpec, number: int, nic: str) -> str:
+    def _mac(self, network: str, number: int, nic: str) -> str:
         prefix, host = self.config.prefix, self.config.hypervisor.address
-        return (
-            naming.lan_mac(host, prefix, nic) if spec.lan else naming.mac(prefix, spec.name, number)
-        )
+        if network in self.lans:
+            return naming.lan_mac(host, prefix, nic)
+        return naming.mac(prefix, network, number)
 
 
 def _host_numbers(

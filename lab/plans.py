@@ -22,6 +22,7 @@ class NicPlan:
     address: str  # the node's own on that network, by reservation or static; empty: frames alone
     prefix_length: int
     dhcp: bool  # whether the node asks for its address; on a bridged network it asks the LAN
+    bridge: str = ""  # of the host that it is on; empty: that of libvirt's network
     filter: str = ""  # of libvirt's, which looks at what the node sends; empty: none does
 
 
@@ -67,6 +68,11 @@ class NodePlan:
     def access_mac(self) -> str:
         """The MAC of the NIC that SSH answers on."""
         return next(nic.mac for nic in self.nics if nic.network == self.access)
+
+    @property
+    def access_bridge(self) -> str:
+        """The bridge to the LAN that this NIC is on; empty: it is on none."""
+        return next(nic.bridge for nic in self.nics if nic.network == self.access)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,10 +140,6 @@ class LabPlan:
     def nodes(self) -> Mapping[str, NodePlan]:
         """All nodes by name."""
         return {node.node: node for group in self.groups for node in group.nodes}
-
-    def bridge_of(self, node: NodePlan) -> str:
-        """The bridge that a node is reached over."""
-        return next(each.bridge for each in self.networks if each.network == node.access)
 
     @property
     def pool(self) -> str:

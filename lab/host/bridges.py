@@ -42,9 +42,9 @@ until [ -e /sys/class/net/$bridge/brif/$nic ] && [ -z "$(missing)" ]; do
   [ $left -gt 0 ] || {{ echo "$bridge did not get what $nic had:" $(missing) >&2; exit 1; }}
 done"""
 
-# An address that somebody gave by hand is in nobody's files.
-_ADDRESSES = r"""ip -o -4 addr show dev $nic scope global | grep -v ' dynamic ' |
-  sed "s/.* inet \([^ ]*\) .*/ip addr replace \1 dev $nic/" """
+# Nobody's files say whether it was up, where nobody has it.
+_REMEMBER = r"""state=down; [ $(($(cat /sys/class/net/$nic/flags) & 1)) = 0 ] || state=up
+echo "ip link set $nic $state" """
 
 
 def bridge_steps(prefix: str, networks: Iterable[NetworkPlan]) -> tuple[HostStep, ...]:
@@ -77,7 +77,7 @@ def _steps(prefix: str, lan: LanPlan) -> Iterator[HostStep]:
         probe=f"[ -e /sys/class/net/{lan.bridge}/brif/{lan.nic} ]",
         commands=(f"{names}\n{_BEFORE}\n{way.move}\n{_AFTER}",),
         undo=(names, way.undo),
-        remember=f"{names}\n{way.remember}\n{_ADDRESSES}",
+        remember=f"{names}\n{_REMEMBER}\n{way.remember}",
         timeout_s=CONFIRM_S,
         confirm_within_s=CONFIRM_S,
     )

@@ -19,8 +19,12 @@ class Way:
     keep: str  # makes that last
     kept: str  # exit 0 says that it does
     undo: str  # of both; harmless where nothing was done, and may exit 0 then
-    remember: str  # prints the rest of the undo, which depends on what was there before
+    remember: str = ""  # prints the rest of the undo, which depends on what was there before
 
+
+# An address that somebody gave by hand comes back with the others.
+_ADDRESSES = r"""ip -o -4 addr show dev $nic scope global | grep -v ' dynamic ' |
+  sed "s/.* inet \([^ ]*\) .*/ip addr replace \1 dev $nic/" """
 
 # What systemd-networkd reads is a copy of the NIC's own file, in which the bridge stands for the
 # NIC; the first file that fits counts, so netplan's and the host's own stay as they are. Below /run
@@ -64,10 +68,11 @@ for folder in /run/systemd/network /etc/systemd/network; do
   for file in {_OURS}; do [ ! -e $folder/$file ] || there=yes; rm -f $folder/$file; done
 done
 [ -n "$there" ] || exit 0
-ip link set $nic nomaster 2>/dev/null || :; ip link del $bridge 2>/dev/null || :
-networkctl reload; networkctl reconfigure $nic 2>/dev/null || :""",
-    remember="""up=$(($(cat /sys/class/net/$nic/flags) & 1))
-[ $up = 1 ] || echo "ip link set $nic down" """,
+networkctl reload; ip link del $bridge 2>/dev/null || :; networkctl reconfigure $nic || :
+state=/run/systemd/netif/links/$(cat /sys/class/net/$nic/ifindex); left=100
+until grep -qE '^ADMIN_STATE=(configured|unmanaged)' $state || [ $left = 0 ]; do
+  left=$((left - 1)); sleep 0.1
+done""",
 )
 
 # Two profiles come before the host's own by their priority. In memory they end with the boot.
@@ -97,6 +102,9 @@ for key in {_COPIED}; do
   [ -z "$value" ] || set -- "$@" $key "$value"
 done
 [ -n "$con" ] || set -- ipv4.method disabled ipv6.method disabled
+# By itself a bridge's route counts less than that of another NIC.
+metric=$(ip -4 route show default dev $nic | sed -n 's/.* metric \\([0-9]*\\).*/\\1/p' | head -n 1)
+[ -z "$metric" ] || set -- "$@" ipv4.route-metric $metric
 first='connection.autoconnect yes connection.autoconnect-priority 999'
 nmcli connection add save no type bridge ifname $bridge con-name metalab-$bridge $first \\
   bridge.stp no bridge.mac-address $mac "$@"
@@ -109,7 +117,9 @@ nmcli -w 20 connection up metalab-$nic""",
   grep -E "^metalab-($nic|$bridge):" | grep -vc ':/run/')" = 2 ]""",
     undo=f"{_FORGET}; ip link del $bridge 2>/dev/null || :",
     remember=f"""{_PROFILE}
-[ -z "$con" ] || echo "nmcli -w 20 connection up uuid $con ifname $nic" """,
+how='-w 20'; if [ -z "$(ip -o addr show dev $nic scope global)" ]; then how='-w 0'; fi
+[ -z "$con" ] || echo "nmcli $how connection up uuid $con ifname $nic"
+{_ADDRESSES}""",
 )
 
 # There is no file of ours that would come before the host's own: the stanzas of the NIC become
@@ -118,7 +128,7 @@ _NEW = "/run/network/metalab-$bridge"
 _WAS = f"{BRIDGES_DIR}/$bridge/.interfaces"
 _OWN = "/etc/network/interfaces.d/metalab-$bridge"
 IFUPDOWN = Way(
-    move=f"""files=$(ls /etc/network/interfaces /etc/network/interfaces.d/* 2>/dev/null)
+    move=f"""files=$(ls /etc/network/interfaces /etc/network/interfaces.d/* 2>/dev/null || :)
 file=$(grep -lE "^[[:space:]]*iface[[:space:]]+$nic([[:space:]]|$)" $files | head -n 1)
 mkdir -p /run/network; umask 022; echo "${{file:-{_OWN}}}" >{_NEW}.of
 awk -v nic=$nic -v bridge=$bridge -v mac=$mac '
@@ -138,7 +148,11 @@ awk -v nic=$nic -v bridge=$bridge -v mac=$mac '
   {{ print }}
   $1 == "iface" && $2 == bridge && !seen++ {{ of_bridge() }}
   END {{
-    if (!seen) {{ print "iface " bridge " inet manual"; of_bridge() }}
+    if (!seen) {{
+      print "iface " bridge " inet manual"
+      of_bridge()
+      print "    pre-up echo 1 >/proc/sys/net/ipv6/conf/" bridge "/disable_ipv6"
+    }}
     print "auto " nic "\\niface " nic " inet manual\\nauto " bridge
   }}' "${{file:-/dev/null}}" >{_NEW}
 ifdown $nic 2>/dev/null || :
@@ -148,14 +162,14 @@ ifup -i {_NEW} $nic $bridge""",
 cat {_NEW} >"$file"; sync""",
     kept="""grep -qsE "^iface[[:space:]]+$bridge([[:space:]]|$)" \\
   /etc/network/interfaces /etc/network/interfaces.d/*""",
-    undo=f"""new={_NEW}; [ -e $new ] || new=/etc/network/interfaces
+    undo=f"""new={_NEW}; [ -e $new ] || [ -e {_WAS}.of ] || [ -e {_OWN} ] || exit 0
+[ -e $new ] || new=/etc/network/interfaces
 ifdown --force -i $new $bridge $nic 2>/dev/null || :
 ip link set $nic nomaster 2>/dev/null || :; ip link del $bridge 2>/dev/null || :
 if [ -e {_WAS}.of ]; then cat {_WAS} >"$(cat {_WAS}.of)"; rm -f {_WAS} {_WAS}.of; fi
 rm -f {_NEW} {_NEW}.of {_OWN}""",
-    remember="""up=$(($(cat /sys/class/net/$nic/flags) & 1))
-[ $up = 1 ] || echo "ip link set $nic down"
-! grep -qs "^$nic=" /run/network/ifstate || echo "ifup $nic" """,
+    remember=f"""! grep -qs "^$nic=" /run/network/ifstate || echo "ifup $nic"
+{_ADDRESSES}""",
 )
 
 WAYS = {"networkd": NETWORKD, "NetworkManager": NETWORK_MANAGER, "ifupdown": IFUPDOWN}

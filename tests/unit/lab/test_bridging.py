@@ -13,6 +13,7 @@ from lab.plan import plan_lab
 from lab.plans import LabPlan, LanPlan
 from lab.rules import check_plan
 from lab.specs import LanSpec, NetworkSpec
+from lab.views.diagram import diagram
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, lines, role, topology
 
 OTHERS = (
@@ -218,6 +219,11 @@ def test_environments_share_a_bridge() -> None:
     theirs = NetworkFact(name="bar-external", uuid="u", bridge="br-eth1", subnets=(), owner="bar")
     facts = replace(FACTS, wires=after("eth1", wires()), networks=(theirs,))
     assert check_plan(bridged(facts), facts) == []
+
+
+def test_the_picture_shows_the_lan() -> None:
+    assert ">LAN<" in diagram(bridged(ON_LAN))
+    assert ">bridge br-eth1<" in diagram(bridged(ON_LAN))
 
 
 @pytest.mark.parametrize("filtered", [True, False])

@@ -322,7 +322,8 @@ def test_every_shipped_layout_plans(layout: str) -> None:
     """With each role that it has NICs for, on a host that has room for them."""
     roles = ["undercloud", "controller", "compute"]
     wanted = config(network=layout, nodes=dict.fromkeys(roles, 2))
-    links = {"eth0": LinkFact(name="eth0", addressed=True, manager="networkd")}
+    nics = (f"eth{number}" for number in range(3))
+    links = {name: LinkFact(name=name, manager="networkd") for name in nics}
     wires = LinkFacts(links=links, main="eth0", rollback=True)
     facts = replace(FACTS, memory_mib=1 << 20, wires=wires)
     made = plan_lab(wanted, load_topology(wanted), IMAGE, facts)

@@ -42,6 +42,8 @@ class Environment(pulumi.ComponentResource):
         self.private_key = seed.apply(lambda secret: derive_key(secret, CLIENT).private)
         self.host_keys = pulumi.Output.unsecret(seed.apply(self._host_keys))
         self.readiness = self._readiness(here)
+        on_lan = any(node.deploy_os and node.access_bridge for node in plan.nodes.values())
+        self.found = self.readiness.found if on_lan else None
         self.register_outputs({"nodes": sorted(plan.nodes)})
 
     def _host_keys(self, secret: str) -> dict[str, str]:
@@ -62,6 +64,7 @@ class Environment(pulumi.ComponentResource):
                 "network": f"{self._plan.prefix}-{node.access}",
                 "host_key": self.host_keys[name],
                 "power": self.groups[node.role].powers[name].id,
+                **({"bridge": node.access_bridge} if node.access_bridge else {}),
             }
             for name, node in self._plan.nodes.items()
             if node.deploy_os

@@ -57,14 +57,18 @@ def network(prefix: str, plan: NetworkPlan, opts: pulumi.ResourceOptions) -> Net
         autostart=plan.autostart,
         mtu=plan.mtu or None,
         domain=plan.domain or None,
-        dhcp=lv.NetworkDhcpArgs(enabled=plan.dhcp),
-        dns=lv.NetworkDnsArgs(
-            enabled=plan.dhcp,  # false leaves the element out: libvirt's dnsmasq still answers
-            local_only=True if plan.domain else None,
-            hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
-        ),
+        dhcp=None if plan.lan else lv.NetworkDhcpArgs(enabled=plan.dhcp),
+        dns=None if plan.lan else _dns(plan),
         xml=lv.NetworkXmlArgs(xslt=network_xslt(prefix, plan)),
         opts=pulumi.ResourceOptions.merge(opts, own),
+    )
+
+
+def _dns(plan: NetworkPlan) -> lv.NetworkDnsArgs:
+    return lv.NetworkDnsArgs(
+        enabled=plan.dhcp,  # false leaves the element out: libvirt's dnsmasq still answers
+        local_only=True if plan.domain else None,
+        hosts=[lv.NetworkDnsHostArgs(ip=ip, hostname=name) for ip, name in plan.names],
     )
 
 
@@ -154,7 +158,12 @@ def domain(
             for volume, disk in zip(volumes, node.disks, strict=True)
         ],
         network_interfaces=[
-            lv.DomainNetworkInterfaceArgs(network_id=network.id, mac=nic.mac.upper())
+            # On a network that is bridged libvirt shows the bridge instead: it would be an edit.
+            lv.DomainNetworkInterfaceArgs(
+                network_id=None if nic.bridge else network.id,
+                bridge=nic.bridge or None,
+                mac=nic.mac.upper(),
+            )
             for nic, network in zip(node.nics, networks, strict=True)
         ],
         cloudinit=seed.id if seed else None,

@@ -92,7 +92,7 @@ class ReadinessProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait for all nodes at once."""
-        return CreateResult("ready", _wait(props, props["nodes"]))
+        return CreateResult("ready", _wait(props, props["nodes"], {}))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """A node that is new, or was switched on anew, is waited for."""
@@ -102,10 +102,12 @@ class ReadinessProvider(ResourceProvider):
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Wait for the nodes that were not ready before."""
         new = {k: node for k, node in news["nodes"].items() if olds["nodes"].get(k) != node}
-        return UpdateResult(_wait(news, new))
+        return UpdateResult(_wait(news, new, olds.get("found") or {}))
 
 
-def _wait(props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _wait(
+    props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]], known: Mapping[str, str]
+) -> dict[str, Any]:
     from lab.host.readiness import ReadyNode, wait_ready  # noqa: PLC0415
     from lab.host.shared import borrow  # noqa: PLC0415
 
@@ -116,9 +118,11 @@ def _wait(props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]]) -> dict
             mac=node["mac"],
             network=node["network"],
             host_key=node["host_key"],
+            bridge=node.get("bridge", ""),
         )
         for node in nodes.values()
     ]
+    found: dict[str, str] = {}
     if waited:
         with borrow(from_wire(props)) as shell:
             late = wait_ready(
@@ -127,14 +131,21 @@ def _wait(props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]]) -> dict
                 props["private_key"],
                 timeout_s=int(props["timeout_s"]),
                 progress=progress_of(props),
+                found=found,
             )
         if late:
             raise RuntimeError("\n".join(str(node) for node in late))
-    return dict(props)
+    if "found" not in props:
+        return dict(props)
+    names = {node["name"] for node in props["nodes"].values()}
+    kept = {name: address for name, address in known.items() if name in names}
+    return {**props, "found": {**kept, **found}}
 
 
 class Readiness(Resource, module="metalab", name="Readiness"):
     """All deployed nodes of an environment, ready."""
+
+    found: pulumi.Output[dict[str, str]]  # where the LAN has its nodes, by domain
 
     def __init__(
         self,
@@ -145,10 +156,12 @@ class Readiness(Resource, module="metalab", name="Readiness"):
         opts: pulumi.ResourceOptions,
     ) -> None:
         spec, timeout_s = host
-        props = {
+        props: dict[str, Any] = {
             **to_wire(spec),
             "nodes": dict(nodes),
             "timeout_s": timeout_s,
             "private_key": private_key,
         }
+        if any("bridge" in node for node in nodes.values()):
+            props["found"] = None
         super().__init__(ReadinessProvider(), name, props, opts)

@@ -24,8 +24,12 @@ def tell(plan: LabPlan, facts: HostFacts) -> None:
 
 def export_outputs(lab: Environment, plan: LabPlan, facts: HostFacts) -> None:
     """Export every view of the plan, and what exists only once the environment does."""
-    pulumi.export("nodes", nodes(plan))
-    pulumi.export("ssh_config", ssh_config(plan))
+    if lab.found is None:
+        pulumi.export("nodes", nodes(plan))
+        pulumi.export("ssh_config", ssh_config(plan))
+    else:
+        pulumi.export("nodes", lab.found.apply(lambda found: nodes(plan, found)))
+        pulumi.export("ssh_config", lab.found.apply(lambda found: ssh_config(plan, found)))
     pulumi.export("inventory", inventory(plan))
     pulumi.export("known_hosts", lab.host_keys.apply(lambda keys: known_hosts(plan, keys)))
     pulumi.export("private_key", lab.private_key)

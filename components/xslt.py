@@ -39,6 +39,10 @@ def domain_xslt(prefix: str, node: NodePlan, pool_path: str, vnc_password: str =
     ]
     for letter, disk in zip(ascii_lowercase, node.disks, strict=False):
         rules += _disk(f"vd{letter}", disk, pool_path)
+    for nic in node.nics:
+        if nic.filter:
+            match = f"/domain/devices/interface[mac/@address='{nic.mac.upper()}']"
+            rules.append((match, f"{_COPY}<filterref filter={quoteattr(nic.filter)}/></xsl:copy>"))
     if not node.deploy_os and node.machine.firmware == "bios":
         # The firmware's own words are all there is to see of a blank node.
         rules.append(("/domain/os/type", '<xsl:copy-of select="."/><bios useserial="yes"/>'))
@@ -123,6 +127,7 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
     return _stylesheet(rules)
 
 
+_COPY = '<xsl:copy><xsl:apply-templates select="@*|node()"/>'
 _TYPE_FILE = '<xsl:attribute name="type">file</xsl:attribute>'
 
 

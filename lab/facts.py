@@ -95,6 +95,31 @@ class GuardFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LinkFact:
+    """A network interface of the host; taps of guests are not among them."""
+
+    name: str
+    bridge: bool = False
+    wireless: bool = False
+    addressed: bool = False  # has an address that others reach it by
+    master: str = ""  # the bridge, bond or the like that it is a part of
+    above: tuple[str, ...] = ()  # what stands on it: its master, VLANs, macvtaps
+    manager: str = ""  # "networkd", "NetworkManager" or "ifupdown"; empty: none has it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinkFacts:
+    """The host's own network, as far as a bridge is concerned."""
+
+    links: Mapping[str, LinkFact] = field(default_factory=dict[str, LinkFact])  # by name
+    main: str = ""  # the one with the default route
+    managers: tuple[str, ...] = ()  # that are at work there, the likeliest first
+    moved: frozenset[str] = frozenset()  # bridges that metalab moved a NIC into
+    rollback: bool = False  # systemd can take back a change that cuts the host off
+    filtered: bool = False  # bridged frames pass the chains that are for routed packets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HostFacts:
     """One look at one hypervisor. A host without libvirt has no networks and no domains."""
 
@@ -124,6 +149,7 @@ class HostFacts:
     domains: tuple[DomainFact, ...] = ()
     pools: tuple[str, ...] = ()  # names of libvirt storage pools
     guards: GuardFacts = GuardFacts()
+    wires: LinkFacts = LinkFacts()
     leases: Mapping[str, Lease] = field(default_factory=dict[str, Lease])  # by prefix
     reserved: Mapping[str, Lease] = field(default_factory=dict[str, Lease])  # by running `up`s
     leases_digest: str = ""  # of the files of both, to tell whether they changed since

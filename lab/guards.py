@@ -18,13 +18,13 @@ _IPTABLES = frozenset({("ip filter", "INPUT"), ("ip filter", "FORWARD")})
 def check_guards(plan: LabPlan, facts: HostFacts) -> list[Problem]:
     """Refuse what no lab comes up on: no DHCP where nodes wait for it, or no networks at all."""
     where = plan.config.hypervisor.address
-    return [*_zone(where, facts), *_no_dhcp(where, plan, facts.guards)]
+    return [*_zone(where, facts), *_no_dhcp(where, plan, facts)]
 
 
 def guard_notes(plan: LabPlan, facts: HostFacts) -> list[str]:
     """Name what keeps a part of a lab from working, each with the commands that let it through."""
     where = plan.config.hypervisor.address
-    closed = _closed(plan, facts.guards)
+    closed = _closed(plan, facts)
     return [
         f"{where}: {_dropped(chain, bridges)}. {_let(chain, bridges, facts.guards)}"
         for chain, bridges in closed
@@ -51,15 +51,15 @@ def _zone(where: str, facts: HostFacts) -> Iterator[Problem]:
         )
 
 
-def _no_dhcp(where: str, plan: LabPlan, guards: GuardFacts) -> Iterator[Problem]:
-    for chain, bridges in _closed(plan, guards):
+def _no_dhcp(where: str, plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
+    for chain, bridges in _closed(plan, facts):
         if _fatal(plan, chain, bridges):
             yield Problem(
                 where,
                 _dropped(chain, bridges),
                 "a firewall that lets nodes ask for their addresses",
                 "firewall",
-                _let(chain, bridges, guards),
+                _let(chain, bridges, facts.guards),
             )
 
 
@@ -71,24 +71,26 @@ def _fatal(plan: LabPlan, chain: ChainFact, bridges: list[str]) -> bool:
     )
 
 
-def _closed(plan: LabPlan, guards: GuardFacts) -> list[tuple[ChainFact, list[str]]]:
+def _closed(plan: LabPlan, facts: HostFacts) -> list[tuple[ChainFact, list[str]]]:
     """The chains that drop what a lab needs, each with the bridges that it is needed on."""
     found: list[tuple[ChainFact, list[str]]] = []
-    for chain in guards.dropping:
-        first = (chain.table, chain.name) in _IPTABLES and not guards.libvirt_nftables
+    for chain in facts.guards.dropping:
+        first = (chain.table, chain.name) in _IPTABLES and not facts.guards.libvirt_nftables
         bridges = [
             network.bridge
             for network in plan.networks
-            if _uses(network, chain)
+            if _uses(network, chain, facts)
             and not _admitted(network.bridge, chain)
             # There libvirt puts rules of its own first, but for networks that it leaves open.
-            and not (first and network.forward != "open")
+            and not (first and network.forward != "open" and not network.lan)
         ]
         found += [(chain, bridges)] if bridges else []
     return found
 
 
-def _uses(network: NetworkPlan, chain: ChainFact) -> bool:
+def _uses(network: NetworkPlan, chain: ChainFact, facts: HostFacts) -> bool:
+    if network.lan:  # what is bridged is nobody's to route, but for a setting of the kernel's
+        return chain.hook == "forward" and facts.wires.filtered
     return network.dhcp if chain.hook == "input" else network.forward != "none"
 
 

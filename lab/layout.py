@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from lab.naming import NAME_FORM, NETWORK, ROLE
+from lab.naming import DEVICE, DEVICE_FORM, NAME_FORM, NETWORK, ROLE
 from lab.network_options import network_options
 from lab.nics import Nics, parse_nics
 from lab.reader import Reader
-from lab.specs import FIRST_NUMBER, MOST_NUMBER, NetworkSpec
+from lab.specs import FIRST_NUMBER, MOST_NUMBER, LanSpec, NetworkSpec
 
-FORWARDS = ("none", "nat", "route", "open")
+BRIDGE = "bridge"
+FORWARDS = ("none", "nat", "route", "open", BRIDGE)
 _SUBNET = "a cidr, which this takes"
+_OF_LAN = f"forward: {BRIDGE}, without which it means nothing"
 _NICS = "roles, or `default`, with interfaces and external_network"
 
 
@@ -32,8 +34,8 @@ class Layout:
 
     @property
     def addressed(self) -> list[str]:
-        """Those that have a subnet."""
-        return [network.name for network in self.networks if network.subnet]
+        """Those on which nodes have addresses: of a subnet of ours, or of the LAN."""
+        return [network.name for network in self.networks if network.subnet or network.lan]
 
     def has_nics_of(self, role: str) -> bool:
         """Whether it says anything of a role, or of all."""
@@ -70,14 +72,33 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
     forward = entry.choice("forward", FORWARDS, default="none")
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
-    spec = NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span)
+    lan = _lan(entry, bridged=forward == BRIDGE)
+    spec = NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span, lan=lan)
     spec = network_options(entry, spec)
     entry.close()
-    if subnet is None and forward != "none":
+    if lan and (subnet or dhcp):
+        allowed = f"neither cidr nor dhcp, which the LAN has (forward: {BRIDGE})"
+        entry.refuse("cidr" if subnet else "dhcp", str(subnet or dhcp), allowed, "bridge")
+    if subnet is None and forward not in ("none", BRIDGE):
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
-    if subnet is None and dhcp:
+    if subnet is None and dhcp and lan is None:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
     return replace(spec, host_number=host)
+
+
+def _lan(entry: Reader, *, bridged: bool) -> LanSpec | None:
+    """What a bridged network is bridged to; None for the others, which refuse such keys."""
+    lan = LanSpec(
+        nic=entry.text("nic", default="", pattern=DEVICE.pattern, means=DEVICE_FORM),
+        bridge=entry.text("bridge", default="", pattern=DEVICE.pattern, means=DEVICE_FORM),
+        dhcp_server=entry.boolean("allow-dhcp-server", default=False),
+    )
+    if bridged and lan.nic and lan.bridge:
+        entry.refuse("bridge", lan.bridge, f"nic or bridge, not both (nic: {lan.nic})", "bridge")
+    written = [key for key in ("nic", "bridge", "allow-dhcp-server") if entry.written(key)]
+    for key in () if bridged else written:
+        entry.refuse(key, entry.raw(key), _OF_LAN, "bridge")
+    return lan if bridged else None
 
 
 def _refuse_overlaps(networks: Iterable[NetworkSpec], entries: Mapping[str, Reader]) -> None:

@@ -23,6 +23,7 @@ _DEAD = {
     "floating_ip": _OTHERS,
     "stp": "bridges of labs have no spanning tree",
 }
+_LAN = "a bridged network has what the LAN has, and the host keeps its own addresses"
 _DHCP_DEAD = ("subnet_cidr", "subnet_gateway")
 _THIRD_OCTETS = {"net": 0, "data_net": 24}  # of its networks without a prefix
 _PLACEHOLDER = re.compile(r"\{\{\s*(net|data_net)\s*(?:\+\s*([0-9]+))?\s*(?:\|\s*string\s*)?\}\}")
@@ -54,6 +55,8 @@ def network_words(entry: Mapping[str, Any]) -> Iterator[Word]:
             yield Word(kind="refused", path=(key,), why=_REFUSED[key])
         elif key in _DEAD:
             yield Word(kind="dead", path=(key,), why=_DEAD[key])
+        elif entry.get("forward") == "bridge" and _is_of_ours(key, value):
+            yield Word(kind="dead", path=(key,), why=_LAN)
         else:
             yield from _word(key, value, filled)
 
@@ -75,6 +78,12 @@ def _word(key: str, value: object, entry: Mapping[str, Any]) -> Iterator[Word]:
         yield Word(kind="kept", path=(key, "srvs"), key="srv", value=_srv(inner["srvs"]))
     else:
         yield Word(kind="kept", path=(key,), key=key, value=value)
+
+
+def _is_of_ours(key: str, value: object) -> bool:
+    return key in ("ip_address", "netmask") or (
+        key in ("dhcp", "ipv6") and mapping_of(value) is not None
+    )
 
 
 def _cidr(entry: Mapping[str, Any]) -> Word:

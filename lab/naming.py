@@ -14,6 +14,8 @@ ROLE_FILE = re.compile(r"[a-z](?:[a-z0-9_-]{0,30}[a-z0-9_])?")  # the predecesso
 ROLE_FILE_FORM = "1 to 32 of a-z, 0-9, _ and hyphens, a letter first and no hyphen last"
 NETWORK = ROLE  # the same form; the bridge is shortened when the kernel's limit asks for it
 NAME_FORM = f"a name of {ROLE_FORM}"
+DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")  # of the host; no shell stumbles over it
+DEVICE_FORM = "the name of a network interface of the host, such as eth1"
 BRIDGE_LENGTH = 15  # the kernel's IFNAMSIZ less the closing zero
 OWNER_NAMESPACE = "https://metalab.dev/libvirt/1"  # of our element in <metadata>; state contract
 _NAMESPACE = uuid5(NAMESPACE_URL, OWNER_NAMESPACE)  # state contract: never changes
@@ -75,6 +77,26 @@ def bridge(prefix: str, network: str) -> str:
     return f"{stem}-{_digest(prefix, network)[:5]}"
 
 
+def nic_bridge(nic: str) -> str:
+    """The bridge that one of the host's NICs goes into: all environments there share it."""
+    full = f"br-{nic}"
+    return full if len(full) <= BRIDGE_LENGTH else f"br-{nic[:6]}-{_hash(nic)[:5]}"
+
+
+def lan_mac(host: str, prefix: str, nic: str) -> str:
+    """The MAC of a NIC that shows on a LAN: 52 and five bytes of whose it is.
+
+    On the LAN it meets those of other hypervisors, where an environment may bear the same name.
+
+    Args:
+        host: the hypervisor's address, which an environment keeps.
+        prefix: the environment.
+        nic: the node and its slot: "compute-2/external", "compute-2/external.2".
+    """
+    digits = f"52{_hash(f'{host}/{prefix}/{nic}')[:10]}"
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
 def mac(prefix: str, network: str, number: int) -> str:
     """The MAC of a host number on a network: 52, three bytes of the network, two of the number.
 
@@ -87,4 +109,8 @@ def mac(prefix: str, network: str, number: int) -> str:
 
 
 def _digest(prefix: str, network: str) -> str:
-    return hashlib.sha256(f"{prefix}/{network}".encode()).hexdigest()
+    return _hash(f"{prefix}/{network}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

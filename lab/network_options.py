@@ -26,6 +26,8 @@ def network_options(entry: Reader, spec: NetworkSpec) -> NetworkSpec:
     """Read them, for a network whose subnet, forward and dhcp are known."""
     ipv6, subnet6 = entry.subnet6("ipv6")
     mtu = entry.integer("mtu", at_least=LEAST_MTU, at_most=MOST_MTU) if entry.has("mtu") else 0
+    if mtu and spec.lan:
+        entry.refuse("mtu", mtu, "none, as packets are as large as on the LAN", "bridge")
     if ipv6 and 0 < mtu < LEAST_MTU_6:
         entry.refuse("mtu", mtu, f"at least {LEAST_MTU_6}, which IPv6 takes", "range")
     if ipv6 and spec.subnet is None:

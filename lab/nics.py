@@ -12,7 +12,7 @@ MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
 MOST_NICS = 24  # of one node: what fits on a PCI bus beside its disks
 _MAC = "[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}"
 _MAC_FORM = "a unicast MAC address, such as 52:54:00:12:34:56"
-_WAY_IN = "one of its networks, with a cidr"
+_WAY_IN = "one of its networks, with a cidr or bridged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Nics:
 def parse_nics(entry: Reader, names: Sequence[str], addressed: Sequence[str]) -> Nics:
     """Read `interfaces`, `external_network` and `provision_network`.
 
-    A role may have several NICs on one network; SSH takes one that has a subnet.
+    A role may have several NICs on one network; SSH takes one on which nodes have addresses.
 
     Args:
         entry: of a layout's role, or of a role's own file.
         names: the layout's networks.
-        addressed: those of them that have a subnet.
+        addressed: those of them on which nodes have addresses.
     """
     items = entry.items("interfaces", short="network", fewest=1, most=MOST_NICS)
     interfaces = tuple(_nic(item, names) for item in items)

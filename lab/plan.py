@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lab import addressing, capacity, naming, storage
-from lab.addressing import HostNumbers, SubnetPlan
+from lab import addressing, bridging, capacity, naming, storage
+from lab.addressing import SubnetPlan
 from lab.config import StackConfig
 from lab.disks import images_used, own_image, plan_disks
-from lab.dns import dns_names, services
 from lab.errors import Problem, attempt, refuse
 from lab.facts import HostFacts
 from lab.ipv6 import plan_subnets6, preferred6
 from lab.lease import HeldNode, Lease
 from lab.leasing import numbers_held, plan_lease
 from lab.naming import node_name, slot
-from lab.plans import GroupPlan, LabPlan, NetworkPlan, NicPlan, NodePlan, OnHost
-from lab.specs import Image, NetworkSpec, NicSpec, NodeSpec, Topology
+from lab.network_plan import plan_network, room_of
+from lab.plans import GroupPlan, LabPlan, LanPlan, NicPlan, NodePlan, OnHost
+from lab.specs import Image, NicSpec, NodeSpec, Topology
 from lab.verdict import plan_virt_type
 
 HOST_CPUS = ("host-passthrough", "host-model")
@@ -31,7 +31,7 @@ HOST_CPUS = ("host-passthrough", "host-model")
 def plan_lab(
     config: StackConfig, topology: Topology, image: Image | None, facts: HostFacts
 ) -> LabPlan:
-    """Decide everything, in this order: subnets, host numbers, nodes, lease.
+    """Decide everything, in this order: subnets, host numbers, bridges, nodes, lease.
 
     Args:
         config: the stack's configuration.
@@ -40,7 +40,8 @@ def plan_lab(
         facts: the hypervisor as it is; its lease of the prefix is what existing nodes keep.
 
     Raises:
-        LabError: no room for a subnet or a node; a deployed role without an image.
+        LabError: no room for a subnet or a node; a NIC that no bridge can have; a deployed role
+            without an image.
     """
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
@@ -51,8 +52,9 @@ def plan_lab(
         subnets[name] = replace(subnets[name], subnet6=subnet6)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
+    lans = bridging.plan_lans(topology.networks, facts.wires, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
-    maker = _NodeMaker(config.prefix, topology, subnets, numbers, held, virt_type, image)
+    maker = _NodeMaker(config, topology, subnets, numbers, lans, held, virt_type, image)
     groups = tuple(
         GroupPlan(role=spec.role, nodes=tuple(maker.node(spec, index) for index in spec.indexes))
         for spec in topology.roles
@@ -78,7 +80,7 @@ def plan_lab(
         config=config,
         virt_type=virt_type,
         networks=tuple(
-            _network(config.prefix, spec, subnets.get(spec.name), nodes)
+            plan_network(config.prefix, spec, (subnets.get(spec.name), lans.get(spec.name)), nodes)
             for spec in topology.networks
         ),
         groups=groups,
@@ -92,24 +94,26 @@ def plan_lab(
 
 @dataclass(frozen=True, slots=True)
 class _NodeMaker:
-    prefix: str
+    config: StackConfig
     topology: Topology
     subnets: Mapping[str, SubnetPlan]
     numbers: Mapping[str, Mapping[str, int]]  # by network, then node
+    lans: Mapping[str, LanPlan]
     held: Lease
     virt_type: str
     image: Image | None
 
     def node(self, spec: NodeSpec, index: int) -> NodePlan:
         node = node_name(spec.role, index)
-        name = naming.host_name(self.prefix, node)
+        prefix = self.config.prefix
+        name = naming.host_name(prefix, node)
         was = self.held.nodes.get(node)
         image = self._image(spec, was)
         return NodePlan(
             node=node,
             name=name,
             role=spec.role,
-            uuid=naming.domain_uuid(self.prefix, node),
+            uuid=naming.domain_uuid(prefix, node),
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
             deploy_os=spec.deploy_os,
@@ -137,7 +141,7 @@ class _NodeMaker:
     def _nic(self, role: NodeSpec, nic: NicSpec, nth: int, node: str) -> NicPlan:
         network = nic.network
         spec = next(spec for spec in self.topology.networks if spec.name == network)
-        plan = self.subnets.get(network)
+        plan, lan = self.subnets.get(network), self.lans.get(network)
         subnet, subnet6 = (plan.subnet, plan.subnet6) if plan else (None, None)
         number = self.numbers[network][slot(node, nth)]
         gives_route = slot(network, nth) == role.route and spec.forward != "none"
@@ -145,15 +149,23 @@ class _NodeMaker:
             network=network,
             slot=slot(network, nth),
             number=number,
-            mac=nic.mac or naming.mac(self.prefix, network, number),
+            mac=nic.mac or self._mac(network, number, f"{node}/{slot(network, nth)}"),
             model=nic.model,
             address=str(subnet[number]) if subnet else "",
             prefix_length=subnet.prefixlen if subnet else 0,
-            dhcp=spec.dhcp,
+            dhcp=spec.dhcp or lan is not None,
             address6=str(subnet6[number]) if subnet6 and role.deploy_os else "",
             gateway6=str(subnet6[1]) if subnet6 and gives_route else "",
             mtu=spec.mtu,
+            bridge=lan.bridge if lan else "",
+            filter=bridging.FILTER if lan and not lan.dhcp_server else "",
         )
+
+    def _mac(self, network: str, number: int, nic: str) -> str:
+        prefix, host = self.config.prefix, self.config.hypervisor.address
+        if network in self.lans:
+            return naming.lan_mac(host, prefix, nic)
+        return naming.mac(prefix, network, number)
 
 
 def _host_numbers(
@@ -167,16 +179,11 @@ def _host_numbers(
     numbers: dict[str, Mapping[str, int]] = {}
     attached = _attached(topology)
     for network in topology.networks:
-        room = _room(network, subnets.get(network.name))
+        room = room_of(network, subnets.get(network.name))
         kept = numbers_held(held, network.name, facts)
         ask = partial(addressing.plan_host_numbers, room, attached[network.name], kept)
         numbers[network.name] = attempt(ask, problems) or {}
     return numbers
-
-
-def _room(network: NetworkSpec, plan: SubnetPlan | None) -> HostNumbers:
-    subnet = plan.subnet if plan else None
-    return HostNumbers(network.name, subnet, network.span, network.pool, network.host_number)
 
 
 def _attached(topology: Topology) -> dict[str, list[str]]:
@@ -205,38 +212,6 @@ def _cpu(model: str, virt_type: str) -> tuple[str, str]:
     if model in ("", "maximum", *HOST_CPUS):
         return model or HOST_CPUS[0], ""
     return "custom", model
-
-
-def _network(
-    prefix: str, spec: NetworkSpec, plan: SubnetPlan | None, nodes: tuple[NodePlan, ...]
-) -> NetworkPlan:
-    subnet = plan.subnet if plan else None
-    room = _room(spec, plan)
-    pool = room.pool if spec.dhcp else None
-    macs = {nic.number: nic.mac for node in nodes for nic in node.nics if nic.network == spec.name}
-    return NetworkPlan(
-        network=spec.name,
-        name=naming.host_name(prefix, spec.name),
-        bridge=naming.bridge(prefix, spec.name),
-        subnet=str(subnet or ""),
-        gateway=str(plan.gateway) if plan else "",
-        forward=spec.forward,
-        dhcp=spec.dhcp,
-        reservations=tuple(
-            (macs.get(number) or naming.mac(prefix, spec.name, number), str(subnet[number]))
-            for number in room.usable
-        )
-        if spec.dhcp and subnet
-        else (),
-        pool=(str(pool[0]), str(pool[1])) if pool else None,
-        names=tuple(dns_names(spec, plan, nodes)),
-        instead_of=plan.instead_of if plan else "",
-        subnet6=str(plan.subnet6 or "") if plan else "",
-        mtu=spec.mtu,
-        domain=spec.domain,
-        srvs=services(prefix, spec),
-        autostart=spec.autostart,
-    )
 
 
 def _image_missing(

@@ -24,11 +24,13 @@ class NicPlan:
     mac: str
     address: str  # the node's own on that network, by reservation or static; empty: frames alone
     prefix_length: int
-    dhcp: bool
+    dhcp: bool  # whether the node asks for its address; on a bridged network it asks the LAN
     model: str = "virtio"
     address6: str = ""  # a /64's, static; empty: none, or what the node makes of advertisements
     gateway6: str = ""  # of the default route, where this NIC gives it
     mtu: int = 0  # 0: the kernel's own
+    bridge: str = ""  # of the host that it is on; empty: that of libvirt's network
+    filter: str = ""  # of libvirt's, which looks at what the node sends; empty: none does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,13 +81,18 @@ class NodePlan:
 
     @property
     def address(self) -> str:
-        """Where SSH answers."""
+        """Where SSH answers; empty: the LAN says."""
         return next(nic.address for nic in self.nics if nic.network == self.access)
 
     @property
     def access_mac(self) -> str:
         """The MAC of the NIC that SSH answers on."""
         return next(nic.mac for nic in self.nics if nic.network == self.access)
+
+    @property
+    def access_bridge(self) -> str:
+        """The bridge to the LAN that this NIC is on; empty: it is on none."""
+        return next(nic.bridge for nic in self.nics if nic.network == self.access)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +104,16 @@ class GroupPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanPlan:
+    """How a network reaches the LAN."""
+
+    bridge: str  # on the host
+    nic: str = ""  # the host's NIC that metalab moves into it; empty: the bridge is the host's own
+    manager: str = ""  # what has that NIC: "networkd", "NetworkManager" or "ifupdown"
+    dhcp_server: bool = False  # whether guests may serve DHCP there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkPlan:
     """One libvirt network."""
 
@@ -105,7 +122,7 @@ class NetworkPlan:
     bridge: str
     subnet: str  # empty: frames alone
     gateway: str  # the host's own address; empty without a subnet
-    forward: str  # "none", "nat", "route" or "open"
+    forward: str  # "none", "nat", "route", "open" or "bridge"
     dhcp: bool
     reservations: tuple[tuple[str, str], ...]  # (MAC, address) of every host number, used or not
     pool: tuple[str, str] | None  # first and last address for guests that DHCP does not know
@@ -116,6 +133,7 @@ class NetworkPlan:
     domain: str = ""
     srvs: tuple[SrvSpec, ...] = ()
     autostart: bool = True
+    lan: LanPlan | None = None  # of a bridged one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -113,7 +113,7 @@ def _foreign_objects(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
             got = f"a domain {domain.name} that is not metalab's"
             yield Problem(where, got, "a free name", "name-taken", step)
     names = {network.name for network in plan.networks}
-    bridges = {network.bridge: network.name for network in plan.networks}
+    bridges = {network.bridge: network.name for network in plan.networks if not network.lan}
     ours = {fact.bridge for fact in facts.networks if fact.owner == plan.prefix}
     for fact in facts.networks:
         if fact.name in names and fact.owner != plan.prefix:

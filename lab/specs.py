@@ -23,6 +23,15 @@ class SrvSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanSpec:
+    """What a bridged network is part of, outside of the hypervisor."""
+
+    nic: str = ""  # the host's NIC that goes into a bridge
+    bridge: str = ""  # or one that the host has already; neither: the NIC of the default route
+    dhcp_server: bool = False  # whether guests may serve DHCP there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkSpec:
     """One network of a layout."""
 
@@ -30,7 +39,7 @@ class NetworkSpec:
     subnet: IPv4Network | None  # the preferred one: taken when it is free; None: frames alone
     host_number: int = 1  # of the hypervisor's own address there
     # "none": isolated; "nat": reaches what the host reaches; "route": the same under its own
-    # addresses; "open": that, and libvirt leaves the firewall alone.
+    # addresses; "open": that, and libvirt leaves the firewall alone; "bridge": see `lan`.
     forward: str = "none"
     dhcp: bool = False
     span: tuple[int, int] | None = None  # host numbers that nodes get; None: all that there are
@@ -42,6 +51,7 @@ class NetworkSpec:
     hosts: tuple[tuple[str, str], ...] = ()  # (name, address) in its DNS, beside the nodes
     srvs: tuple[SrvSpec, ...] = ()
     autostart: bool = True  # with the host
+    lan: LanSpec | None = None  # of a bridged network, which has neither subnet nor DHCP of ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ HOST_DIR = "/var/lib/metalab"
 LEASES_DIR = f"{HOST_DIR}/leases"  # <prefix>.json
 RESERVED_DIR = f"{HOST_DIR}/reserved"  # <prefix>.json: what a run is about to lease
 PREFIXES_DIR = f"{HOST_DIR}/prefixes"  # an empty file for each environment that uses the host
+BRIDGES_DIR = f"{HOST_DIR}/bridges"  # <bridge>/<prefix>: who uses a bridge that metalab made
 LOCK_FILE = f"{HOST_DIR}/lock"  # flock: steps and leases
 
 # Below libvirt's own image directory, where SELinux and AppArmor expect disks.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.host.guard_facts import GUARD_SCRIPT
 from lab.host.ipv6_facts import IPV6_SCRIPT
 from lab.host.kvm_facts import KVM_SCRIPT
+from lab.host.link_facts import LINK_SCRIPT
 from lab.host.rom import ROM_VERSION
 from lab.storage import IMAGES_DIR, LEASES_DIR, RESERVED_DIR
 
@@ -37,6 +38,7 @@ s ssh; echo "$SSH_CONNECTION"
 s login; echo "${{SUDO_USER:-$(id -un)}}"
 s rom; {ROM_VERSION}
 {GUARD_SCRIPT}
+{LINK_SCRIPT}
 s digest; {LEASES_DIGEST}
 for f in {LEASES_DIR}/*.json; do [ -f "$f" ] || continue; s lease "$f"; cat "$f"; done
 for f in $(find {RESERVED_DIR} -name '*.json' -mmin -{RESERVED_MIN} 2>/dev/null); do

@@ -14,6 +14,7 @@ from lab.host.fact_script import FACT_SCRIPT, MARK
 from lab.host.guard_facts import read_guards
 from lab.host.ipv6_facts import read_ipv6
 from lab.host.kvm_facts import read_inside, read_kvm, said
+from lab.host.link_facts import read_links
 from lab.host.shell import Shell, connect
 from lab.lease import Lease, parse_lease
 from lab.naming import OWNER_NAMESPACE
@@ -122,6 +123,7 @@ def _facts(sections: Sections, leases: dict[str, Lease], reserved: dict[str, Lea
         domains=_domains(sections),
         pools=tuple(sorted(sections.get("pools", []))),
         guards=read_guards(sections.get("guards", []), sections.get("rules", [])),
+        wires=read_links(sections.get("links", []), sections["addr"], sections["route"]),
         leases=leases,
         reserved=reserved,
         leases_digest="".join(sections.get("digest", [])),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lab.host.diagnosis import diagnose, diagnosis_script
 from lab.host.guests import Guest, GuestError
+from lab.host.lan import find_script, read_address
 from lab.host.session import CONNECTION_LOST, TIMED_OUT, Outcome
 from lab.host.shell import Gateway
 
@@ -33,11 +34,12 @@ class ReadyNode:
     """A node to wait for."""
 
     name: str  # of the domain
-    address: str  # on the network that carries SSH
+    address: str  # on the network that carries SSH; empty: to be found on the LAN
     mac: str  # of that network's NIC
     network: str  # the libvirt network's name
     host_key: str  # "ssh-ed25519 AAAA...", pinned
     user: str = "root"
+    bridge: str = ""  # that the LAN is on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,7 @@ class NotReady:
     """A node that did not become ready, and how far it came."""
 
     node: str
-    rung: str  # the one that failed: domain, lease, port, SSH, host key, forwarding, cloud-init
+    rung: str  # that failed: domain, lease, address, port, SSH, host key, forwarding, cloud-init
     reason: str
     console: str = ""  # its last lines
 
@@ -58,13 +60,14 @@ class NotReady:
         return f"{head} Its console ends with:\n{lines}"
 
 
-def wait_ready(
+def wait_ready(  # noqa: PLR0913 - two of them take what there is to tell
     shell: Gateway,
     nodes: Sequence[ReadyNode],
     private_key: str,
     *,
     timeout_s: float,
     progress: Progress,
+    found: dict[str, str] | None = None,
 ) -> tuple[NotReady, ...]:
     """Wait for every node to answer SSH with its pinned host key, and for its cloud-init.
 
@@ -74,6 +77,7 @@ def wait_ready(
         private_key: OpenSSH text of the key that the guests accept; it stays in this process.
         timeout_s: seconds for all nodes together.
         progress: told when a node is ready, and of cloud-init's recoverable errors.
+        found: takes the addresses of those on a LAN, by domain.
 
     Returns:
         The nodes that are not ready, in the order of `nodes`; empty when all are.
@@ -86,38 +90,52 @@ def wait_ready(
             progress(text)
 
     def wait(node: ReadyNode) -> NotReady | None:
-        guest = Guest(
-            address=node.address,
-            user=node.user,
-            private_key=private_key,
-            host_key=node.host_key,
-        )
-        rung, reason = _poll(shell, guest, begun + timeout_s)
+        address, rung, reason = _poll(shell, node, private_key, begun + timeout_s)
         if rung:
             return _diagnose(shell, node, rung, reason)
-        say(f"{node.name}: ready after {time.monotonic() - begun:.1f} s{reason}")
+        place = f" at {address}" if node.bridge else ""
+        say(f"{node.name}: ready after {time.monotonic() - begun:.1f} s{place}{reason}")
+        if node.bridge and found is not None:
+            found[node.name] = address
         return None
 
     with ThreadPoolExecutor(max_workers=min(THREADS, len(nodes)) or 1) as pool:
         return tuple(late for late in pool.map(wait, nodes) if late)
 
 
-def _poll(shell: Gateway, guest: Guest, deadline: float) -> tuple[str, str]:
-    """Ask until the guest is ready or time is up; answer the rung that failed, and why."""
+def _poll(
+    shell: Gateway, node: ReadyNode, private_key: str, deadline: float
+) -> tuple[str, str, str]:
+    """Ask until the node is ready or time is up; answer its address, the failed rung, and why."""
+    turn = 0
     while True:
-        try:
-            with shell.guest(guest, timeout_s=ATTEMPT_S) as session:
-                left_s = max(1.0, deadline - time.monotonic())
-                rung, reason = _judge(session.run(_ASK, timeout_s=left_s))
-            if not rung or rung == "cloud-init":
-                return rung, reason
-        except GuestError as error:
-            rung, reason = error.rung, str(error)
-            if rung in FINAL_RUNGS:
-                return rung, reason
-        if time.monotonic() + POLL_S >= deadline:
-            return rung, reason
+        address = node.address or _find(shell, node, turn)
+        rung, reason = _try(shell, node, address, private_key, deadline)
+        # Who has an address of a LAN now need not be who had it before.
+        final = rung in FINAL_RUNGS and not node.bridge
+        if not rung or rung == "cloud-init" or final or time.monotonic() + POLL_S >= deadline:
+            return address, rung, reason
         time.sleep(POLL_S)
+        turn += 1
+
+
+def _find(shell: Gateway, node: ReadyNode, turn: int) -> str:
+    script = find_script(domain=node.name, mac=node.mac, bridge=node.bridge, turn=turn)
+    return read_address(shell.run(script, timeout_s=DIAGNOSIS_S).stdout, node.mac)
+
+
+def _try(
+    shell: Gateway, node: ReadyNode, address: str, private_key: str, deadline: float
+) -> tuple[str, str]:
+    if not address:
+        return "address", f"nobody on {node.bridge} answers for {node.mac}, nor does a guest agent"
+    guest = Guest(address=address, user=node.user, private_key=private_key, host_key=node.host_key)
+    try:
+        with shell.guest(guest, timeout_s=ATTEMPT_S) as session:
+            left_s = max(1.0, deadline - time.monotonic())
+            return _judge(session.run(_ASK, timeout_s=left_s))
+    except GuestError as error:
+        return error.rung, str(error)
 
 
 def _judge(outcome: Outcome) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from shlex import quote
 
 from lab.config import RESTORE, StackConfig
 from lab.facts import HostFacts
+from lab.host.bridges import bridge_steps
 from lab.host.distributions import DEBIAN, Family, check_os, family_of
 from lab.host.installed import note_wish, noting
 from lab.host.kvm import kvm_steps
@@ -75,9 +76,10 @@ def plan_steps(  # noqa: PLR0913 - what hosts differ in
 def steps_for(plan: LabPlan, facts: HostFacts) -> tuple[HostStep, ...]:
     """List what the host needs for an environment; the lab's keys come on top, once they exist."""
     nodes = sum(node.deploy_os for node in plan.nodes.values())
-    return steps_as_set(
+    steps = steps_as_set(
         plan.config, facts, prefix=plan.prefix, virt_type=plan.virt_type, nodes=nodes
     )
+    return (*steps, *bridge_steps(plan.prefix, plan.networks))
 
 
 def steps_as_set(

@@ -232,6 +232,8 @@ def _headline(plan: LabPlan) -> str:
 
 
 def _label(network: NetworkPlan) -> tuple[str, str, str]:
+    if network.lan:
+        return network.network, "LAN", f"bridge {network.bridge}"
     forward = {"nat": "NAT", "none": "isolated"}.get(network.forward, network.forward)
     dhcp = "DHCP" if network.dhcp else "no DHCP"
     return network.network, network.subnet or "frames alone", f"{forward}, {dhcp}"

@@ -69,6 +69,9 @@ def _disks(sizes: Sequence[int]) -> Iterable[str]:
 
 
 def _network(network: NetworkSpec) -> str:
+    if network.lan:
+        on = network.lan.bridge or network.lan.nic or "the main NIC"
+        return f"{network.name} (bridge on {on})"
     if network.subnet is None:
         return f"{network.name} (frames alone)"
     words = [str(network.subnet), *([network.forward] if network.forward != "none" else [])]

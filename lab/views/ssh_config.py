@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lab.plans import LabPlan, NodePlan
 from lab.views.places import for_openssh, home
 
 
-def ssh_config(plan: LabPlan) -> str:
+def ssh_config(plan: LabPlan, found: Mapping[str, str] | None = None) -> str:
     """A file for `ssh -F`: every deployed node by name, through the hypervisor.
+
+    Nodes that have their address from a LAN are in it once they were found, and are reached
+    straight on.
 
     The hypervisor is reached as the operator's own ssh reaches it, by whatever ~/.ssh/config says
     of it on that machine, with one key more: the lab's, which may forward connections there, and
     run commands as `stack`. A ProxyJump would read this file instead of the operator's.
+
+    Args:
+        plan: the environment.
+        found: {"foo-tiny-0": "192.0.2.7"}: where the LAN has its nodes, by domain.
     """
-    nodes = [node for node in plan.nodes.values() if node.deploy_os]
-    blocks = [_block(f"{node.node} {node.name}", _own(node)) for node in nodes]
-    if nodes:
-        names = " ".join(f"{node.node} {node.name}" for node in nodes)
-        blocks.append(_block(names, _shared(plan)))
+    deployed = [node for node in plan.nodes.values() if node.deploy_os]
+    places = {node.name: node.address or (found or {}).get(node.name, "") for node in deployed}
+    nodes = [node for node in deployed if places[node.name]]
+    blocks = [_block(_names([node]), _own(node, places[node.name])) for node in nodes]
+    through = [node for node in nodes if node.address]
+    direct = [node for node in nodes if not node.address]
+    blocks += [_block(_names(through), _shared(plan))] if through else []
+    blocks += [_block(_names(direct), _shared(plan, direct=True))] if direct else []
     return "\n".join(blocks)
 
 
@@ -35,15 +45,19 @@ def known_hosts(plan: LabPlan, host_keys: Mapping[str, str]) -> str:
     return "".join(f"{names[node]} {key}\n" for node, key in sorted(host_keys.items()))
 
 
-def _own(node: NodePlan) -> dict[str, str]:
+def _names(nodes: Iterable[NodePlan]) -> str:
+    return " ".join(f"{node.node} {node.name}" for node in nodes)
+
+
+def _own(node: NodePlan, address: str) -> dict[str, str]:
     user = {"User": node.system.user} if node.system.user else {}  # what comes first counts
-    return {"HostName": node.address, "HostKeyAlias": node.name, **user}
+    return {"HostName": address, "HostKeyAlias": node.name, **user}
 
 
-def _shared(plan: LabPlan) -> dict[str, str]:
+def _shared(plan: LabPlan, *, direct: bool = False) -> dict[str, str]:
     return {
         "User": "root",
-        "ProxyCommand": _jump(plan),
+        **({} if direct else {"ProxyCommand": _jump(plan)}),
         "IdentityFile": f"{home(plan.prefix)}/id_ed25519",
         "UserKnownHostsFile": f"{home(plan.prefix)}/known_hosts",
         "IdentitiesOnly": "yes",

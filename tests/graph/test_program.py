@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from lab.facts import Ipv6Facts, KvmFacts
+from lab.facts import Ipv6Facts, KvmFacts, LinkFact, LinkFacts
 from lab.lease import parse_lease
 from tests.graph.recorder import FACTS, PENDING, exports, graph, up
 
@@ -98,6 +98,30 @@ def test_removing_a_node_registers_the_others_unchanged() -> None:
     own = {key for key in after if key.rpartition("::")[2].startswith(("tiny-0", "tiny-2"))}
     assert len(own) == 8
     assert {key: after[key] for key in own} == {key: before[key] for key in own}
+
+
+@pytest.mark.parametrize("layout", ["3_nets_1_bridge", "3_net_1_bridge"])
+def test_a_lab_on_the_lan(layout: str) -> None:
+    links = {"eth0": LinkFact(name="eth0", addressed=True, manager="networkd")}
+    facts = replace(FACTS, wires=LinkFacts(links=links, main="eth0", rollback=True))
+    seen = up(facts, topology_nodes="tripleo:1,cfme:1", topology_network=layout)
+    (external,) = [
+        args.inputs
+        for args in seen
+        if args.typ == "libvirt:index/network:Network" and args.name == "external"
+    ]
+    assert external.keys() == {"autostart", "bridge", "mode", "name", "xml"}
+    assert (external["mode"], external["bridge"]) == ("bridge", "br-eth0")
+    filters = {
+        args.name: args.inputs["xml"]["xslt"].count("<filterref ")
+        for args in seen
+        if args.typ == "libvirt:index/domain:Domain"
+    }
+    assert filters == {"undercloud-0": 1, "cfme-0": 1}
+    (ready,) = [args for args in seen if args.typ.endswith(":Readiness")]
+    assert ready.inputs["nodes"]["cfme-0"]["bridge"] == "br-eth0"
+    assert "bridge" not in ready.inputs["nodes"]["undercloud-0"]
+    assert exports()["ssh_config"].count("ProxyCommand") == 1  # nobody has looked for the other yet
 
 
 def test_no_secret_is_an_input_in_clear() -> None:

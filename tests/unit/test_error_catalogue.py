@@ -14,7 +14,15 @@ import pytest
 from lab import declared
 from lab.config import HypervisorSpec, parse_config
 from lab.errors import LabError, Problem
-from lab.facts import ChainFact, DomainFact, GuardFacts, NetworkFact, Taken
+from lab.facts import (
+    ChainFact,
+    DomainFact,
+    GuardFacts,
+    LinkFact,
+    LinkFacts,
+    NetworkFact,
+    Taken,
+)
 from lab.files import load_yaml
 from lab.host import refusals
 from lab.host.distributions import UBUNTU, check_os
@@ -23,7 +31,7 @@ from lab.images import load_image
 from lab.lease import Lease, check_claim
 from lab.plan import plan_lab
 from lab.rules import check_plan
-from lab.specs import DiskSpec
+from lab.specs import DiskSpec, LanSpec, NetworkSpec
 from lab.topology import load_topology
 from tests.golden import check_golden
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, holding, plan, role, topology
@@ -33,6 +41,7 @@ NODE = "cpu: 1\nmemory: 128\ndisks: [1G]\n"
 LAYOUT = (ROOT / "topologies/networks/3_nets.yaml").read_text()
 HOST = HypervisorSpec(address="lab42", user="root")
 KNOWN, KEY = "/home/me/.ssh/known_hosts", "ssh-ed25519 SHA256:bZ0n...kQ"
+WLAN = LinkFact(name="wlan0", wireless=True, manager="NetworkManager")
 Problems = list[Problem]
 
 # Said by the hypervisor's side about what happens there, with no pure function to ask for a line.
@@ -153,6 +162,18 @@ def zoneless() -> Problems:
     )
 
 
+def wired(lan: LanSpec, *more: LanSpec, **fields: Any) -> Problems:
+    known = {"eth0": LinkFact(name="eth0", manager="networkd"), "wlan0": WLAN}
+    wires = LinkFacts(links=known, main="eth0", rollback=True)
+    facts = replace(FACTS, wires=replace(wires, **fields))
+    lans = [
+        NetworkSpec(name=name, subnet=None, forward="bridge", lan=each)
+        for name, each in zip(("external", "tenant"), (lan, *more), strict=False)
+    ]
+    wanted = replace(topology((*NETWORKS[:2], *lans)), roles=())
+    return caught(lambda: plan_lab(config(), wanted, IMAGE, facts))
+
+
 def kvm() -> Problems:
     return check_plan(plan_lab(config(virt_type="kvm"), topology(tiny=[0]), IMAGE, FACTS), FACTS)
 
@@ -215,6 +236,9 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         ),
         "unsupported": lambda folder: files(folder, layout=f"{LAYOUT}cidrs: []\n"),
         "devices": lambda folder: files(folder, node=f"{NODE}devices: <disk/>\n"),
+        "bridge": lambda folder: files(
+            folder, layout=LAYOUT.replace("forward: nat", "nic: eth1, forward: nat", 1)
+        ),
         "image": lambda _: image(image_url="~/images/gone.qcow2"),
         "image-checksum": lambda _: image(image_url="https://example.org/os.qcow2"),
     },
@@ -256,6 +280,9 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
     "The plan on this hypervisor": {
         "subnet-free": lambda _: surrounded(),
         "subnet-size": lambda _: crowded(),
+        "bridge-nic": lambda _: wired(LanSpec(nic="wlan0")),
+        "bridge-rollback": lambda _: wired(LanSpec(), rollback=False),
+        "bridge-shared": lambda _: wired(LanSpec(), LanSpec(nic="eth0")),
         "memory-overcommit": lambda _: heavy(),
         "kvm": lambda _: kvm(),
         "firewall": lambda _: fenced(),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab.facts import LinkFact, LinkFacts
 from lab.plan import plan_lab
 from lab.plans import LabPlan, NetworkPlan, NicPlan
 from lab.shelf import shelf
@@ -14,6 +16,16 @@ from lab.topology import catalogue, load_topology
 from tests.golden import check_golden
 from tests.unit.lab.samples import FACTS, IMAGE, config
 
+LINKS = tuple(LinkFact(name=f"eth{number}", manager="networkd") for number in range(3))
+HOST = replace(
+    FACTS,
+    wires=LinkFacts(
+        main="eth0",
+        links={link.name: link for link in LINKS},
+        managers=("networkd",),
+        rollback=True,
+    ),
+)
 GOLDEN = Path(__file__).parent / "golden"
 LAYOUTS = {name: judged.layout for name, judged in shelf("networks").items()}
 
@@ -42,10 +54,12 @@ def takes(layout: str) -> list[str]:
 
 def planned(layout: str, file: str) -> LabPlan:
     wanted = config(network=layout, nodes={file: 1}, memory_overcommit=True)
-    return plan_lab(wanted, load_topology(wanted), IMAGE, FACTS)
+    return plan_lab(wanted, load_topology(wanted), IMAGE, HOST)
 
 
 def network(plan: NetworkPlan) -> str:
+    if plan.lan:
+        return f"{plan.network}: on {plan.bridge}"
     if not plan.subnet:
         return f"{plan.network}: frames alone"
     words = [plan.subnet, plan.forward]
@@ -59,7 +73,7 @@ def network(plan: NetworkPlan) -> str:
 
 def nic(plan: NicPlan, access: str) -> str:
     how = "dhcp" if plan.dhcp else "static"
-    address = f"{plan.address} {how}" if plan.address else "frames"
+    address = f"{plan.address} {how}" if plan.address else "the LAN" if plan.bridge else "frames"
     return f"{plan.slot}{'*' if plan.slot == access else ''} {address}"
 
 

@@ -110,3 +110,4 @@ def test_the_tables_say_what_people_look_for() -> None:
     assert "512 MiB" in rows["debian"]
     assert "storage (frames alone)" in rows["5_nets"]
     assert "data (192.168.24.0/24 nat dhcp)" in rows["split_nets"]
+    assert "external (bridge on the main NIC)" in rows["3_nets_1_bridge"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.specs import NetworkSpec, NodeSpec, Topology
+from lab.specs import LanSpec, NetworkSpec, NodeSpec, Topology
 from lab.topology import catalogue, load_topology
 from tests.unit.lab.samples import config, lines
 
@@ -275,6 +275,26 @@ def test_bad_node_files(tmp_path: Path, text: str, says: str) -> None:
             id="services on a wire",
         ),
         pytest.param(
+            LAYOUT.replace("forward: nat", "forward: bridge, nic: eth1, bridge: br0"),
+            ["nic or bridge, not both (nic: eth1)", "neither cidr nor dhcp, which the LAN has"],
+            id="a bridge with everything",
+        ),
+        pytest.param(
+            LAYOUT.replace("cidr: 172.16.0.0/24, forward: nat", "forward: bridge"),
+            ["management.dhcp: got 'True', expected neither cidr nor dhcp"],
+            id="a bridge with DHCP of ours",
+        ),
+        pytest.param(
+            LAYOUT.replace("forward: nat", "nic: eth1, allow-dhcp-server: true"),
+            ["nic: got 'eth1', expected forward: bridge, without", "allow-dhcp-server: got True"],
+            id="keys of a bridge without one",
+        ),
+        pytest.param(
+            LAYOUT.replace("forward: nat", "forward: bridge, nic: eth 1"),
+            ["got 'eth 1', expected the name of a network interface"],
+            id="a NIC of no name",
+        ),
+        pytest.param(
             f"{LAYOUT}network: x\n", ["Did you mean networks?"], id="an unknown key on top"
         ),
         pytest.param(
@@ -305,6 +325,10 @@ networks:
   quiet: {cidr: 10.0.0.0/24}
   routed: {cidr: 10.0.1.0/24, forward: route, dhcp: yes}
   open: {cidr: 10.0.2.0/24, forward: open, dhcp: 2-100}
+  main: {forward: bridge}
+  empty: {forward: bridge, nic: ""}
+  nic: {forward: bridge, nic: eth1, allow-dhcp-server: true}
+  bridge: {forward: bridge, bridge: br0}
 nodes:
   default: {interfaces: [wire, wire, routed], external_network: routed}
 """
@@ -317,6 +341,13 @@ nodes:
         "quiet": (IPv4Network("10.0.0.0/24"), "none", False, None),
         "routed": (IPv4Network("10.0.1.0/24"), "route", True, None),
         "open": (IPv4Network("10.0.2.0/24"), "open", True, (2, 100)),
+        **dict.fromkeys(("main", "empty", "nic", "bridge"), (None, "bridge", False, None)),
+    }
+    assert {each.name: each.lan for each in topology.networks if each.lan} == {
+        "main": LanSpec(),
+        "empty": LanSpec(),
+        "nic": LanSpec(nic="eth1", dhcp_server=True),
+        "bridge": LanSpec(bridge="br0"),
     }
     assert networks(topology.roles[0]) == ("wire", "wire", "routed")
 
@@ -331,7 +362,9 @@ def test_a_network_that_is_not_there_is_said_once(tmp_path: Path) -> None:
 def test_wires_alone_are_no_way_in(tmp_path: Path) -> None:
     layout = "networks: {a: {}}\nnodes: {default: {interfaces: [a], external_network: a}}\n"
     (line,) = problems(tmp_path, layout, tiny=NODE)
-    assert "external_network: got 'a', expected one of its networks, with a cidr." in line
+    assert (
+        "external_network: got 'a', expected one of its networks, with a cidr or bridged." in line
+    )
 
 
 def test_a_bad_name_is_said_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lab.host import readiness
 from lab.host.diagnosis import diagnose, diagnosis_script
 from lab.host.guests import Guest, GuestError
+from lab.host.lan import find_script, read_address
 from lab.host.readiness import ReadyNode, wait_ready
 from lab.host.session import Outcome
 from tests.unit.lab.host.shells import LocalShell, ScriptedGateway
@@ -72,6 +74,58 @@ def test_each_node_that_is_late_is_named_in_order() -> None:
     assert [each.node for each in late] == ["foo-tiny-0", "foo-tiny-1", "foo-tiny-3"]
     assert len(shell.sent) == 3  # one look each, and only at those
     assert wait_ready(shell, [], "k", timeout_s=0.1, progress=print) == ()
+
+
+def on_lan() -> ReadyNode:
+    return replace(node(1), address="", bridge="br0")
+
+
+def test_a_node_on_a_lan_is_found_before_it_is_asked() -> None:
+    seen = "10.0.0.1 lladdr 52:54:00:00:00:01 REACHABLE"
+    found: dict[str, str] = {}
+    lines: list[str] = []
+    shell = ScriptedGateway({"10.0.0.1": [STRANGER, CLOSED, READY]}, seen)
+    late = wait_ready(shell, [on_lan()], "key", timeout_s=5, progress=lines.append, found=found)
+    assert late == ()
+    assert found == {"foo-tiny-1": "10.0.0.1"}
+    assert " at 10.0.0.1" in lines[0]
+
+
+def test_a_node_that_nobody_on_the_lan_knows() -> None:
+    (late,) = wait_ready(ScriptedGateway({}), [on_lan()], "k", timeout_s=0.1, progress=print)
+    assert str(late).startswith(
+        "foo-tiny-1: not ready: address: nobody on br0 answers for 52:54:00:00:00:01"
+    )
+
+
+AGENT = " eth2       52:54:00:00:00:01    ipv4         10.0.0.9/24\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        pytest.param("", "", id="nothing"),
+        pytest.param("10.0.0.1 lladdr 52:54:00:00:00:01 STALE", "10.0.0.1", id="a neighbour"),
+        pytest.param("10.0.0.1 lladdr 52:54:00:00:00:02 REACHABLE", "", id="somebody else"),
+        pytest.param("10.0.0.1 lladdr 52:54:00:00:00:01 FAILED\n10.0.0.2  FAILED", "", id="gone"),
+        pytest.param(
+            "10.0.0.1 lladdr 52:54:00:00:00:01 STALE\n10.0.0.2 lladdr 52:54:00:00:00:01 DELAY",
+            "10.0.0.2",
+            id="the surest one",
+        ),
+        pytest.param(
+            f"{AGENT}10.0.0.1 lladdr 52:54:00:00:00:01 REACHABLE", "10.0.0.9", id="its agent"
+        ),
+    ],
+)
+def test_who_knows_a_nodes_address(text: str, address: str) -> None:
+    assert read_address(text, "52:54:00:00:00:01") == address
+
+
+def test_looking_for_a_node_runs_anywhere(tmp_path: Path) -> None:
+    script = find_script(domain="no-such", mac="52:54:00:00:00:01", bridge="no-such", turn=3)
+    outcome = LocalShell(tmp_path).run(script)
+    assert (outcome.exit_code, read_address(outcome.stdout, "52:54:00:00:00:01")) == (0, "")
 
 
 def test_a_private_key_is_in_no_representation() -> None:

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.config import HypervisorSpec
+from lab.facts import LinkFact, LinkFacts
 from lab.plan import plan_lab
+from lab.plans import LabPlan
+from lab.specs import LanSpec, NetworkSpec, Topology
 from lab.views.ssh_config import known_hosts, ssh_config
-from tests.unit.lab.samples import FACTS, IMAGE, config, plan, topology
+from lab.views.summary import nodes
+from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, plan, role, topology
 
 JUMP = (
     "ssh -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o UpdateHostKeys=no"
@@ -64,6 +69,28 @@ def test_the_whole_file() -> None:
 def test_the_hypervisor_is_reached_as_ssh_reaches_it(spec: HypervisorSpec, words: str) -> None:
     made = plan_lab(config(hypervisor=spec), topology(tiny=[0]), IMAGE, FACTS)
     assert words in ssh_config(made)
+
+
+def on_lan() -> LabPlan:
+    """One node that the LAN gives its address, and one of the usual kind."""
+    lan = NetworkSpec(name="lan", subnet=None, forward="bridge", lan=LanSpec(bridge="br0"))
+    roles = (role("near", [0], interfaces=("lan",), access="lan"), role("tiny", [0]))
+    wires = LinkFacts(links={"br0": LinkFact(name="br0", bridge=True)})
+    wanted = Topology(networks=(*NETWORKS, lan), roles=roles)
+    return plan_lab(config(), wanted, IMAGE, replace(FACTS, wires=wires))
+
+
+def test_nodes_of_a_lan_are_reached_straight_on_once_they_were_found() -> None:
+    assert "near-0" not in ssh_config(on_lan())
+    found = {"foo-near-0": "192.0.2.7"}
+    text = ssh_config(on_lan(), found)
+    assert "Host near-0 foo-near-0\n  HostName 192.0.2.7\n" in text
+    through, direct = text.split("  User root\n")[1:]
+    assert "ProxyCommand" in through
+    assert "ProxyCommand" not in direct
+    assert "StrictHostKeyChecking yes" in direct
+    assert nodes(on_lan(), found)["near-0"]["addresses"] == {"lan": "192.0.2.7"}
+    assert nodes(on_lan())["near-0"]["addresses"] == {}
 
 
 def test_without_a_system_there_is_nothing_to_reach() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.config import HypervisorSpec, StackConfig
 from lab.errors import LabError
-from lab.facts import HostFacts
+from lab.facts import HostFacts, LinkFact, LinkFacts
 from lab.images import Image
 from lab.lease import Lease
 from lab.plan import LabPlan, plan_lab
@@ -24,6 +24,18 @@ FACTS = HostFacts(
     cpu_count=8,
     memory_mib=65_536,
     disk_free_gib=500,
+)
+# The same with four NICs, of which bridged layouts take what they name.
+WITH_NICS = replace(
+    FACTS,
+    wires=LinkFacts(
+        links={
+            name: LinkFact(name=name, manager="networkd") for name in map("eth{}".format, range(4))
+        },
+        main="eth0",
+        managers=("networkd",),
+        rollback=True,
+    ),
 )
 NETWORKS = (
     NetworkSpec(name="data", subnet=IPv4Network("192.0.2.0/24")),

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab.facts import LinkFact, LinkFacts
 from lab.plan import plan_lab
 from lab.plans import LabPlan, NetworkPlan, NicPlan
 from lab.shelf import shelf
 from lab.topology import catalogue, load_topology
 from tests.golden import check_golden
-from tests.unit.lab.samples import FACTS, IMAGE, config
+from tests.unit.lab.samples import IMAGE, WITH_NICS, config
 
-LINKS = tuple(LinkFact(name=f"eth{number}", manager="networkd") for number in range(3))
-HOST = replace(
-    FACTS,
-    wires=LinkFacts(
-        main="eth0",
-        links={link.name: link for link in LINKS},
-        managers=("networkd",),
-        rollback=True,
-    ),
-)
 GOLDEN = Path(__file__).parent / "golden"
 LAYOUTS = {name: judged.layout for name, judged in shelf("networks").items()}
 
@@ -54,7 +42,7 @@ def takes(layout: str) -> list[str]:
 
 def planned(layout: str, file: str) -> LabPlan:
     wanted = config(network=layout, nodes={file: 1}, memory_overcommit=True)
-    return plan_lab(wanted, load_topology(wanted), IMAGE, HOST)
+    return plan_lab(wanted, load_topology(wanted), IMAGE, WITH_NICS)
 
 
 def network(plan: NetworkPlan) -> str:

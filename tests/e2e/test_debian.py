@@ -36,7 +36,7 @@ def test_cloud_init_did_what_the_seed_says(lab: Stack) -> None:
     said = (
         lab.ssh(
             "debian-0",
-            "hostname; cloud-init status; df --output=size -BM / | tail -1; ip -br -4 addr; "
+            "hostname; cloud-init status; df --output=size -BM / | tail -1; ip -br addr; "
             "whoami; readlink /etc/localtime; swapon --show=SIZE --noheadings --bytes; "
             "sudo sh -c 'cat /root/.ssh/authorized_keys; grep -E ^root: /etc/shadow | cut -d: -f2'",
         )
@@ -47,8 +47,9 @@ def test_cloud_init_did_what_the_seed_says(lab: Stack) -> None:
     assert lines[0] == "deb-debian-0"
     assert "done" in lines[1]
     assert int(lines[2].strip(" M")) > 2_700, "the root file system did not grow to its 3 GiB disk"
-    for address in node["addresses"].values():
-        assert address in said
+    for address in (*node["addresses"].values(), *node["addresses6"].values()):
+        assert f" {address}/" in said
+    assert said.count(" fd") == 1, "an address of what is advertised, beside the static one"
     assert lines[-1][:1] in "!*", "root has a password"
     assert "\nstack\n" in said, "SSH goes to the user that the role asks for"
     assert "/usr/share/zoneinfo/Europe/Prague" in said

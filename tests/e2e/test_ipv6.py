@@ -50,6 +50,23 @@ done
 ip -n stranger -6 route show default
 ip netns delete stranger
 """
+# A router that tells the host where the world is. Who forwards does not listen to it.
+ROUTER = """
+ip netns add router && ip link add adv0 type veth peer name eth0 netns router
+sysctl -q -w net.ipv6.conf.adv0.forwarding=0
+ip link set adv0 up && ip -n router addr add 2001:db8:9::1/64 dev eth0 nodad
+ip -n router link set eth0 up
+ip netns exec router dnsmasq --conf-file=/dev/null --pid-file=/run/router.pid --port=0 \\
+  --interface=eth0 --enable-ra --dhcp-range=2001:db8:9::1,ra-only --leasefile-ro
+for i in $(seq 100); do ip -6 route | grep -q 'dev adv0 proto ra' && break; sleep 0.1; done
+"""
+NETWORK = """
+virsh net-create /dev/stdin 2>&1 <<'E' || :
+<network><name>probe</name><forward mode='nat'/><ip family='ipv6' address='fd55::1' prefix='64'/>
+</network>
+E
+virsh net-destroy probe 2>/dev/null || :
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +178,13 @@ def test_nodes_come_and_go_without_the_network(stack: Stack, hypervisor: Hypervi
     assert "six-tiny-1</hostname>" not in xml
     assert xml.count("six-tiny-0</hostname>") == 2
     stack.unchanged().ok()
+
+
+def test_whose_routes_would_go_is_what_libvirt_refuses(hypervisor: Hypervisor) -> None:
+    hypervisor.run(ROUTER)
+    assert read_facts(hypervisor.spec).ipv6.advertised == ("adv0",)
+    assert "accept_ra set to 2" in hypervisor.run(NETWORK)
+    hypervisor.run("sysctl -q -w net.ipv6.conf.adv0.accept_ra=2")
+    assert read_facts(hypervisor.spec).ipv6.advertised == ()
+    assert "Network probe created" in hypervisor.run(NETWORK)
+    hypervisor.run("kill $(cat /run/router.pid); ip netns delete router")

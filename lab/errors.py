@@ -22,10 +22,11 @@ class Problem:
     next_step: str = ""  # a sentence; its full stop is added
 
     def __str__(self) -> str:
-        """The line that a user reads."""
+        """The line that a user reads, harmless to a terminal whatever a name holds."""
         stop = "" if self.next_step.endswith(("?", ".")) else "."
         step = f" {self.next_step}{stop}" if self.next_step else ""
-        return f"{self.where}: got {self.got}, expected {self.allowed}.{step} [{self.rule}]"
+        line = f"{self.where}: got {self.got}, expected {self.allowed}.{step} [{self.rule}]"
+        return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in line)
 
 
 class LabError(Exception):

@@ -55,11 +55,13 @@ def load_yaml(path: Path, name: str) -> Document:
         LabError: unreadable, too large, not YAML, not a mapping, a duplicate key, a tag.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(name, error.strerror or "an error", "a readable file") from error
+        with path.open("rb") as stream:  # no further: it may be a disk image, or have no end
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        got = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(name, got, "a readable file") from error
     if len(data) > MAX_BYTES:
-        raise _unreadable(name, f"{len(data)} bytes", f"at most {MAX_BYTES} bytes")
+        raise _unreadable(name, f"more than {MAX_BYTES} bytes", f"at most {MAX_BYTES} bytes")
     try:
         loader = yaml.SafeLoader(data)
         root = loader.get_single_node()

@@ -42,6 +42,7 @@ def plan_lab(
     """
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
+    notes += _unused(topology)
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
     problems: list[Problem] = []
     numbers = _host_numbers(topology, subnets, held, facts, problems)
@@ -167,6 +168,13 @@ def _attached(topology: Topology) -> dict[str, list[str]]:
         for network, nth in _numbered(spec.interfaces):
             attached[network].extend(slot(node, nth) for node in nodes)
     return attached
+
+
+def _unused(topology: Topology) -> Iterator[str]:
+    attached = _attached(topology)
+    unused = [name for name, nodes in attached.items() if not nodes]
+    if unused and unused != list(attached):  # not of a lab that has no node at all
+        yield f"networks: no node is on {', '.join(unused)}"
 
 
 def _numbered(interfaces: Sequence[str]) -> Iterator[tuple[str, int]]:

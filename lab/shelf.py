@@ -29,6 +29,7 @@ class Judged:
     problems: tuple[Problem, ...] = ()
     role: NodeSpec | None = None  # one of the two, where the file can be read at all
     layout: Layout | None = None
+    notes: tuple[str, ...] = ()  # what somebody may have meant otherwise, and need not change
 
 
 def shelf(kind: str, local: Path = Path("topologies")) -> dict[str, Judged]:
@@ -58,7 +59,7 @@ def judge(path: Path, title: str) -> Judged:
     entry = Reader(document.raw, document.source, problems)
     if "networks" in document.raw:
         layout = parse_layout(entry)
-        return Judged(title, tuple(problems), layout=layout)
+        return Judged(title, tuple(problems), layout=layout, notes=tuple(_unused(layout)))
     role = parse_role(path.stem, entry, _of_any_network(document))
     problems += _unfindable(path, title)
     return Judged(title, tuple(problems), role=role)
@@ -69,6 +70,13 @@ def _unfindable(path: Path, title: str) -> Iterator[Problem]:
     if path.suffix != ".yaml" or not ROLE_FILE.fullmatch(path.stem):
         allowed = f"{ROLE_FILE_FORM}, and .yaml"
         yield Problem(title, shown(path.name), allowed, "role", "Rename it")
+
+
+def _unused(layout: Layout) -> Iterator[str]:
+    used = {network for nics in layout.nics.values() for network in nics.interfaces}
+    for name in layout.names:
+        if name not in used:
+            yield f"networks.{name}: no role of this file is on it"
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -28,11 +28,12 @@ def table_of(roles: Mapping[str, Judged], layouts: Mapping[str, Judged]) -> str:
 
 
 def verdicts(judged: Iterable[Judged]) -> str:
-    """A line for each file: `ok`, or `error` and a line for each problem below it."""
+    """A line for each file: `ok`, `ok with notes` or `error`, and what there is to say below it."""
     lines: list[str] = []
     for one in judged:
-        lines.append(f"{one.file}: {'error' if one.problems else 'ok'}")
-        lines += [f"    {problem}" for problem in one.problems]
+        good = "ok with notes" if one.notes else "ok"
+        lines.append(f"{one.file}: {'error' if one.problems else good}")
+        lines += [f"    {said}" for said in one.problems or one.notes]
     return "".join(f"{line}\n" for line in lines)
 
 

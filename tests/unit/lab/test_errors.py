@@ -18,6 +18,11 @@ def test_a_problem_is_one_line(next_step: str, line: str) -> None:
     assert str(Problem("w", "x", "y", "r", next_step)) == line
 
 
+def test_what_somebody_wrote_does_nothing_to_a_terminal() -> None:
+    problem = Problem("a\x1b[2J", "\u202ex", "y\tz", "r")
+    assert str(problem) == r"a\x1b[2J: got \u202ex, expected y" "\tz. [r]"
+
+
 def test_an_error_names_each_problem_once_and_in_order() -> None:
     other = Problem("b", "1", "2", "range")
     error = LabError([A, other, A])

@@ -305,6 +305,15 @@ def test_nodes_get_the_host_numbers_that_dhcp_gives() -> None:
         plan_lab(config(), more, IMAGE, FACTS)
 
 
+def test_a_network_that_no_node_is_on_is_worth_a_note() -> None:
+    lonely = topology((*NETWORKS, NetworkSpec(name="spare", subnet=None)), tiny=[0])
+    made = plan_lab(config(), lonely, IMAGE, FACTS)
+    assert "networks: no node is on spare" in made.notes
+    assert [network.network for network in made.networks][-1] == "spare", "it is made all the same"
+    empty = plan_lab(config(), topology(tiny=[]), IMAGE, FACTS)
+    assert [note for note in empty.notes if note.startswith("networks")] == []
+
+
 @given(before=INDEXES, after=INDEXES)
 def test_survivors_with_many_nics_keep_every_one(before: set[int], after: set[int]) -> None:
     def made(indexes: set[int], facts: HostFacts) -> LabPlan:

@@ -17,7 +17,8 @@ def test_the_shelf_has_everything_and_nothing_is_wrong_with_it() -> None:
     for kind in ("nodes", "networks"):
         found = shelf(kind)
         assert found.keys() == {path.stem for path in (CATALOGUE / kind).glob("*.yaml")}
-        assert [problem for judged in found.values() for problem in judged.problems] == []
+        said = [each for judged in found.values() for each in (*judged.problems, *judged.notes)]
+        assert said == []
 
 
 def test_your_own_files_are_on_it(tmp_path: Path) -> None:
@@ -52,6 +53,13 @@ def test_a_file_is_judged_by_itself(tmp_path: Path, text: str, says: str) -> Non
     judged = judge(file, "x.yaml")
     assert bool(judged.problems) is bool(says)
     assert says in "\n".join(map(str, judged.problems))
+
+
+def test_a_network_that_no_role_is_on_is_worth_a_note(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(LAYOUT.replace("{a: {}}", "{a: {cidr: 192.0.2.0/24}, b: {}}"))
+    said = verdicts([judge(file, "x.yaml")])
+    assert said == "x.yaml: ok with notes\n    networks.b: no role of this file is on it\n"
 
 
 @pytest.mark.parametrize("name", ["mine.yml", "UP.yaml", "a b.yaml"])

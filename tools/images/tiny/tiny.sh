@@ -23,8 +23,8 @@ find_seed() { # an ISO 9660 volume with a meta-data file, on virtio (quick) or o
             sleep 0.1
         done
     fi
+    mkdir -p -m 700 /disk/seed # without a disk it is in memory
     if [ -f /seed/meta-data ]; then
-        mkdir -p -m 700 /disk/seed
         cp /seed/* /disk/seed/ 2>/dev/null
         log "seed on $seed at $(uptime_s)"
     elif [ -f /disk/seed/meta-data ]; then

@@ -45,7 +45,7 @@ def plan_lab(
     """
     held = facts.leases.get(config.prefix) or Lease(prefix=config.prefix, virt_type="")
     virt_type, *notes = plan_virt_type(config.virt_type, held, facts)
-    notes += topology.notes
+    notes += [*topology.notes, *_unused(topology)]
     subnets = addressing.plan_subnets(topology.networks, facts, config.prefix)
     subnets6, notes6 = plan_subnets6(topology.networks, facts, config.prefix)
     for name, subnet6 in subnets6.items():
@@ -196,6 +196,13 @@ def _attached(topology: Topology) -> dict[str, list[str]]:
     return attached
 
 
+def _unused(topology: Topology) -> Iterator[str]:
+    attached = _attached(topology)
+    unused = [name for name, nodes in attached.items() if not nodes]
+    if unused and unused != list(attached):  # not of a lab that has no node at all
+        yield f"networks: no node is on {', '.join(unused)}"
+
+
 def _numbered(nics: Sequence[NicSpec]) -> Iterator[tuple[NicSpec, int]]:
     """Each NIC, and the how manieth of its node it is on its network."""
     for place, nic in enumerate(nics):
@@ -259,9 +266,6 @@ def _notes(
     nodes: tuple[NodePlan, ...],
     image: Image | None,
 ) -> Iterator[str]:
-    unused = [name for name, attached in _attached(topology).items() if nodes and not attached]
-    if unused:
-        yield f"networks: no node is on {', '.join(unused)}"
     for name, plan in subnets.items():
         if plan.instead_of:
             yield f"network {name}: {plan.subnet} instead, because {plan.instead_of}"

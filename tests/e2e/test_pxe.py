@@ -79,8 +79,10 @@ def test_a_blank_node_boots_what_the_undercloud_serves(lab: Stack, hypervisor: H
     assert "no disk of its own (started over the network?)" in said, "the system that was served"
 
 
-def test_power_and_boot_of_a_blank_node_are_its_labs_affair(lab: Stack) -> None:
+def test_the_power_of_a_blank_node_is_its_labs_affair(lab: Stack, hypervisor: Hypervisor) -> None:
+    hypervisor.run("virsh destroy pxe-ironic-0")
     lab.unchanged().ok()
+    assert hypervisor.run("virsh domstate pxe-ironic-0").strip() == "shut off"
 
 
 def console(hypervisor: Hypervisor, wanted: str, after: int = 0) -> str:

@@ -55,7 +55,7 @@ echo "auto lo eth0"; echo "iface lo inet loopback"; echo "iface eth0 inet static
 echo "  address $address"; echo "  gateway $gateway"
 echo "  up ip route add 198.51.100.0/24 via $gateway dev eth0"; } >/etc/network/interfaces
 ip addr flush dev eth0; ifup lo eth0""",
-    boot=f"{AWAY}; rm -rf /run/network; mkdir /run/network; ifup -a",
+    boot=f"{AWAY}; rm -rf /run/network; mkdir /run/network; ifup -a; :",
 )
 TAKE = (
     "address=$(ip -o -4 addr show dev eth0 scope global | awk '{print $4}'); "

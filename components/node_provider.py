@@ -135,10 +135,10 @@ def _wait(
             )
         if late:
             raise RuntimeError("\n".join(str(node) for node in late))
-    if "found" not in props:
+    on_lan = {node["name"] for node in props["nodes"].values() if "bridge" in node}
+    if not on_lan:
         return dict(props)
-    names = {node["name"] for node in props["nodes"].values()}
-    kept = {name: address for name, address in known.items() if name in names}
+    kept = {name: address for name, address in known.items() if name in on_lan}
     return {**props, "found": {**kept, **found}}
 
 

@@ -17,7 +17,7 @@ FILTER = "metalab-no-dhcp-server"  # of libvirt's; state contract: domains that 
 def plan_lans(
     networks: Iterable[NetworkSpec], wires: LinkFacts, problems: list[Problem]
 ) -> dict[str, LanPlan]:
-    """Find the bridge of each bridged network; what cannot be one is a problem, and has none.
+    """Find the bridge of each bridged network; what cannot be one is a problem, with a stand-in.
 
     A plan is the same before and after the NIC was moved: a bridge that metalab made stands for
     its NIC, whichever of the two a layout names.

@@ -46,17 +46,20 @@ for a in $(ip -o -4 addr show dev $nic scope global | sed '/ dynamic /d; s/.* in
   sections '!= "[Match]"' | grep -qF "Address=$a" || {
     echo "$nic has $a, which is not in ${file:-any file of networkd}" >&2; exit 1; }
 done
+# No boot waits for a link on which the host is nobody.
+idle=$(printf '[Link]\nRequiredForOnline=no\n[Network]')
 id=$(sed -n 's/^CLIENTID=ff\(........\).*/\1/p' $state/leases/$index 2>/dev/null || :)
 case $file in */05-metalab-*) ;; *)
   { printf '[NetDev]\nName=%s\nKind=bridge\nMACAddress=%s\n' $bridge $mac
     printf '[Bridge]\nSTP=no\nForwardDelaySec=0\n'; } >$run/05-metalab-$bridge.netdev
   { printf '[Match]\nName=%s\n' $bridge
     if [ -n "$file" ]; then sections '!= "[Match]"'
-    else printf '[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n'; fi
+    else printf '%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' "$idle"; fi
     [ -z "$id" ] || printf '[DHCPv4]\nIAID=%d\n[DHCPv6]\nIAID=%d\n' 0x$id 0x$id
   } >$run/05-metalab-$bridge.network
   { printf '[Match]\nName=%s\n' $nic; sections '== "[Link]"'
-    printf '[Network]\nBridge=%s\nLinkLocalAddressing=no\n' $bridge
+    if [ -n "$file" ]; then echo '[Network]'; else echo "$idle"; fi
+    printf 'Bridge=%s\nLinkLocalAddressing=no\n' $bridge
   } >$run/05-metalab-$nic.network ;;
 esac
 networkctl reload""",

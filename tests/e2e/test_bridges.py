@@ -26,7 +26,10 @@ ROGUE = """\
 printf 'start {0}.201\\nend {0}.209\\ninterface eth1\\nmax_leases 9\\noffer_time 1\\n' > /etc/u.conf
 printf 'lease_file /tmp/l\\npidfile /tmp/p\\n' >> /etc/u.conf
 touch /tmp/l; killall udhcpd 2>/dev/null; udhcpd /etc/u.conf; sleep 1; pidof udhcpd"""
-STATE = "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network"
+STATE = (
+    "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network; "
+    "virsh nwfilter-list | grep metalab; nft list tables bridge"
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,7 @@ def test_a_bridge_of_the_hosts_own(small: Project, hypervisor: Hypervisor, lan: 
     bar.print_ssh_config()
     bar.ssh("tiny-0", f"sleep 3; ping -c 1 -W 5 {lan.network}.1").ok()
     assert lan.leased(bar.outputs()["nodes"]["tiny-0"]["macs"]["lan"])
+    bar.pulumi("refresh", "--yes", "--expect-no-changes").ok()
     layout(small, NIC)  # by now it is a part of that bridge
     said = bar.pulumi("preview").refused().out
     assert "network lan: got eth1, which is a part of br-own" in said

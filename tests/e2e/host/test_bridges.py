@@ -19,6 +19,7 @@ from lab.host.steps import mark_step
 from lab.plans import LanPlan, NetworkPlan
 from lab.specs import LanSpec, NetworkSpec
 from tests.e2e.hypervisors import Hypervisor
+from tests.e2e.lan import around
 
 pytestmark = pytest.mark.e2e
 LIMIT_S = 8
@@ -103,6 +104,7 @@ def test_a_nic_that_nobody_has(hypervisor: Hypervisor) -> None:
     assert move(hypervisor, "foo", lan).changed == ()
     hypervisor.run(BOOT)
     settled(hypervisor, "ls /sys/class/net/br-eth1/brif", "eth1")
+    hypervisor.run("/lib/systemd/systemd-networkd-wait-online --timeout=5")
     assert move(hypervisor, "foo", lan).changed == ()
     leave(hypervisor, "foo", lan)
 
@@ -135,9 +137,29 @@ def test_the_main_nic_moves_with_its_address(hypervisor: Hypervisor) -> None:
     assert move(hypervisor, "foo", LanSpec()).changed == ()
     hypervisor.run(f"systemd-run --quiet sh -c {BOOT!r}; sleep 1")
     settled(hypervisor, "ip route | sort", before)
+    hypervisor.run("/lib/systemd/systemd-networkd-wait-online --timeout=5")
     assert move(hypervisor, "foo", LanSpec()).changed == ()
     leave(hypervisor, "foo", LanSpec())
     settled(hypervisor, "ip -4 addr show dev eth0", hypervisor.spec.address)
+
+
+def test_an_address_of_dhcp_moves_too(hypervisor: Hypervisor) -> None:
+    """The server knows the host by a number that follows from the NIC's name."""
+    drop_in = "/etc/systemd/network/10-eth0.network.d"
+    shown = "ip -4 addr show dev eth0"
+    with around(hypervisor) as lan:
+        hypervisor.run(
+            f"mkdir {drop_in}; printf '[Network]\\nDHCP=ipv4\\n' >{drop_in}/dhcp.conf;"
+            "networkctl reload"
+        )
+        settled(hypervisor, shown, " dynamic ")
+        given = lan.leased(hypervisor.run("cat /sys/class/net/eth0/address").strip())
+        assert given in hypervisor.run(shown)
+        assert move(hypervisor, "foo", LanSpec()).failure == ""
+        assert f"inet {given}/24" in hypervisor.run("ip -4 addr show dev br-eth0")
+        leave(hypervisor, "foo", LanSpec())
+        settled(hypervisor, shown, given)
+        hypervisor.run(f"rm -r {drop_in}; networkctl reload; ip addr del {given}/24 dev eth0; :")
 
 
 def test_a_move_after_which_nobody_comes_back_is_undone(hypervisor: Hypervisor) -> None:

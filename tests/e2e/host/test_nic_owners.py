@@ -19,7 +19,8 @@ PACKAGES = "network-manager ifupdown"
 STATE = (
     "ip -br -4 addr; ip route | sed 's/ metric .*//' | sort; ls /sys/class/net; "
     "cat /sys/class/net/eth?/flags /etc/network/interfaces; "
-    "ls /etc/network/interfaces.d /etc/NetworkManager/system-connections /run/network"
+    "ls /etc/network/interfaces.d /etc/NetworkManager/system-connections; "
+    "ls /run/network/metalab* 2>/dev/null; :"
 )
 SHUT = (
     "nft 'add table inet shut; add chain inet shut in { type filter hook input priority 0; };"
@@ -40,6 +41,7 @@ class Owner:
 NETWORK_MANAGER = Owner(
     "NetworkManager",
     take=r"""printf '[main]\nno-auto-default=*\n' >/etc/NetworkManager/conf.d/90-quiet.conf
+nmcli -g UUID,NAME connection show | sed -n 's/:Wired.*//p' | xargs -r nmcli connection delete
 systemctl restart NetworkManager; nmcli connection add type ethernet ifname eth0 con-name main \
   ipv4.method manual ipv4.addresses $address ipv4.gateway $gateway \
   ipv4.routes "198.51.100.0/24 $gateway" ipv6.method link-local; nmcli connection up main""",
@@ -53,7 +55,7 @@ echo "auto lo eth0"; echo "iface lo inet loopback"; echo "iface eth0 inet static
 echo "  address $address"; echo "  gateway $gateway"
 echo "  up ip route add 198.51.100.0/24 via $gateway dev eth0"; } >/etc/network/interfaces
 ip addr flush dev eth0; ifup lo eth0""",
-    boot=f"{AWAY}; rm -rf /run/network; mkdir /run/network; ifup -a",
+    boot=f"{AWAY}; rm -rf /run/network; mkdir /run/network; ifup -a; :",
 )
 TAKE = (
     "address=$(ip -o -4 addr show dev eth0 scope global | awk '{print $4}'); "

@@ -28,7 +28,7 @@ printf 'lease_file /tmp/l\\npidfile /tmp/p\\n' >> /etc/u.conf
 touch /tmp/l; killall udhcpd 2>/dev/null; udhcpd /etc/u.conf; sleep 1; pidof udhcpd"""
 STATE = (
     "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network; "
-    "virsh nwfilter-list | grep metalab; nft list tables bridge"
+    "virsh nwfilter-list | grep metalab; nft list ruleset bridge | grep udp; :"
 )
 
 

@@ -101,8 +101,8 @@ def _served(lan: Lan) -> Generator[Lan]:
     lan.leases.write_text("")
     words = (
         "--conf-file= --keep-in-foreground --user=root --port=0 --log-facility=- "
-        f"--interface={lan.link} --except-interface=lo --bind-interfaces --dhcp-authoritative --no-ping "
-        f"--dhcp-range={lan.network}.50,{lan.network}.99,1h "
+        f"--interface={lan.link} --except-interface=lo --bind-interfaces --no-ping "
+        f"--dhcp-authoritative --dhcp-range={lan.network}.50,{lan.network}.99,1h "
         f"--dhcp-leasefile=/run/{lan.leases.name} --pid-file="
     ).split()
     enter = ["ip", "netns", "exec", lan.space] if lan.space else []

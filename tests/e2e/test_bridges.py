@@ -137,5 +137,7 @@ def test_the_example_on_the_main_nic(small: Project, hypervisor: Hypervisor) -> 
         assert f"default via {lan.network}.1" in direct
         assert "172.16.0." in baz.ssh("undercloud-0", "ip -4 addr show dev eth1").ok().out
         baz.unchanged().ok()
+        assert "cfme-0: ready" in baz.pulumi("up", "--yes", "--replace", "**::ready").ok().out
+        assert baz.outputs()["nodes"] == nodes
         baz.destroy().ok()
     assert hypervisor.run(STATE) == before

@@ -98,7 +98,9 @@ _COPIED = " ".join(
 _PROFILE = "con=$(nmcli -e no -g GENERAL.CON-UUID device show $nic)"
 _FORGET = "for c in $nic $bridge; do nmcli connection delete metalab-$c 2>/dev/null || :; done"
 NETWORK_MANAGER = Way(
-    move=f"""{_PROFILE}; {_FORGET}; set --
+    move=f"""kind=$(sed -n 's/^DEVTYPE=//p' /sys/class/net/$nic/uevent)
+[ -z "$kind" ] || {{ echo "$nic is a $kind, and not of Ethernet" >&2; exit 1; }}
+{_PROFILE}; {_FORGET}; set --
 for key in {_COPIED}; do
   [ -n "$con" ] || break
   value=$(nmcli -e no -g $key connection show "$con")
@@ -118,7 +120,8 @@ nmcli -w 20 connection up metalab-$nic""",
     keep="for c in $nic $bridge; do nmcli connection modify metalab-$c autoconnect yes; done; sync",
     kept="""[ "$(nmcli -e no -g NAME,FILENAME connection show |
   grep -E "^metalab-($nic|$bridge):" | grep -vc ':/run/')" = 2 ]""",
-    undo=f"{_FORGET}; ip link del $bridge 2>/dev/null || :",
+    undo=f"""nmcli -g NAME connection show | grep -qE "^metalab-($nic|$bridge)$" || exit 0
+{_FORGET}; ip link del $bridge 2>/dev/null || :""",
     remember=f"""{_PROFILE}
 how='-w 20'; if [ -z "$(ip -o addr show dev $nic scope global)" ]; then how='-w 0'; fi
 [ -z "$con" ] || echo "nmcli $how connection up uuid $con ifname $nic"
@@ -126,10 +129,12 @@ how='-w 20'; if [ -z "$(ip -o addr show dev $nic scope global)" ]; then how='-w 
 )
 
 # There is no file of ours that would come before the host's own: the stanzas of the NIC become
-# those of the bridge, in a copy that only we read until it takes the place of the file.
+# those of the bridge, in a copy that only we read until it takes the place of the file. dhclient
+# keeps the number that servers know it by with the leases.
 _NEW = "/run/network/metalab-$bridge"
 _WAS = f"{BRIDGES_DIR}/$bridge/.interfaces"
 _OWN = "/etc/network/interfaces.d/metalab-$bridge"
+_LEASES = "/var/lib/dhcp/dhclient"
 IFUPDOWN = Way(
     move=f"""files=$(ls /etc/network/interfaces /etc/network/interfaces.d/* 2>/dev/null || :)
 file=$(grep -lE "^[[:space:]]*iface[[:space:]]+$nic([[:space:]]|$)" $files | head -n 1)
@@ -159,6 +164,8 @@ awk -v nic=$nic -v bridge=$bridge -v mac=$mac '
     print "auto " nic "\\niface " nic " inet manual\\nauto " bridge
   }}' "${{file:-/dev/null}}" >{_NEW}
 ifdown $nic 2>/dev/null || :
+leases={_LEASES}.$nic.leases; [ ! -e $leases ] ||
+  sed "s/interface \\"$nic\\"/interface \\"$bridge\\"/" $leases >{_LEASES}.$bridge.leases
 ifup -i {_NEW} $nic $bridge""",
     keep=f"""file=$(cat {_NEW}.of); umask 022
 [ ! -e "$file" ] || [ -e {_WAS} ] || {{ cp -p "$file" {_WAS}; echo "$file" >{_WAS}.of; }}
@@ -170,7 +177,7 @@ cat {_NEW} >"$file"; sync""",
 ifdown --force -i $new $bridge $nic 2>/dev/null || :
 ip link set $nic nomaster 2>/dev/null || :; ip link del $bridge 2>/dev/null || :
 if [ -e {_WAS}.of ]; then cat {_WAS} >"$(cat {_WAS}.of)"; rm -f {_WAS} {_WAS}.of; fi
-rm -f {_NEW} {_NEW}.of {_OWN}""",
+rm -f {_NEW} {_NEW}.of {_OWN} {_LEASES}.$bridge.leases""",
     remember=f"""! grep -qs "^$nic=" /run/network/ifstate || echo "ifup $nic"
 {_ADDRESSES}""",
 )

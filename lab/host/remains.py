@@ -50,9 +50,14 @@ ALWAYS = (
         ),
     ),
     Remain(
-        what="libvirt's own, empty chains `LIBVIRT_*` in the firewall, and the jumps to them",
-        why="libvirt makes them with its first network and keeps them until the next boot",
-        patterns=tuple(f"firewall ip* * {rule}" for rule in _RULES),
+        what="libvirt's own, empty chains `LIBVIRT_*` in the firewall, and the jumps to them; the "
+        "empty table `bridge nat`",
+        why="libvirt makes them with its first network, and with the first guest on a bridged one, "
+        "and keeps them until the next boot",
+        patterns=(
+            *(f"firewall ip* * {rule}" for rule in _RULES),
+            "firewall bridge nat * type filter hook * policy accept;",
+        ),
     ),
     Remain(
         what="`net.ipv4.ip_forward = 1`, and `net.ipv6.conf.all.forwarding = 1` after networks "

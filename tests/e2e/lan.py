@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.e2e.hypervisors import Hypervisor, cache
 
 NETWORK = "10.99.0"
-# A client of DHCP that takes nothing: it asks, and prints who offers within three seconds.
+# A client of DHCP that takes nothing: it asks, and prints who offers within five seconds.
 ASK = """
 import os, socket, struct, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -22,7 +22,7 @@ s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[1].encode())
 s.bind(("", 68))
 s.settimeout(0.5)
 ask = struct.pack("!4BIHH16x6s10x192xI", 1, 1, 6, 0, 7, 0, 0x8000, b"\\x52LAN\\0\\1", 0x63825363)
-end, seen = time.time() + 3, set()
+end, seen = time.time() + 5, set()
 while time.time() < end:
     s.sendto(ask + b"\\x35\\1\\1\\xff", ("255.255.255.255", 67))
     try:
@@ -101,8 +101,8 @@ def _served(lan: Lan) -> Generator[Lan]:
     lan.leases.write_text("")
     words = (
         "--conf-file= --keep-in-foreground --user=root --port=0 --log-facility=- "
-        f"--interface={lan.link} --except-interface=lo --bind-interfaces --dhcp-authoritative "
-        f"--dhcp-range={lan.network}.50,{lan.network}.99,1h "
+        f"--interface={lan.link} --except-interface=lo --bind-interfaces --no-ping "
+        f"--dhcp-authoritative --dhcp-range={lan.network}.50,{lan.network}.99,1h "
         f"--dhcp-leasefile=/run/{lan.leases.name} --pid-file="
     ).split()
     enter = ["ip", "netns", "exec", lan.space] if lan.space else []

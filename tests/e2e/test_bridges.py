@@ -28,7 +28,7 @@ printf 'lease_file /tmp/l\\npidfile /tmp/p\\n' >> /etc/u.conf
 touch /tmp/l; killall udhcpd 2>/dev/null; udhcpd /etc/u.conf; sleep 1; pidof udhcpd"""
 STATE = (
     "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network; "
-    "virsh nwfilter-list | grep metalab; nft list tables bridge"
+    "virsh nwfilter-list | grep metalab; nft list ruleset bridge | grep udp; :"
 )
 
 
@@ -137,5 +137,7 @@ def test_the_example_on_the_main_nic(small: Project, hypervisor: Hypervisor) -> 
         assert f"default via {lan.network}.1" in direct
         assert "172.16.0." in baz.ssh("undercloud-0", "ip -4 addr show dev eth1").ok().out
         baz.unchanged().ok()
+        assert "cfme-0: ready" in baz.pulumi("up", "--yes", "--replace", "**::ready").ok().out
+        assert baz.outputs()["nodes"] == nodes
         baz.destroy().ok()
     assert hypervisor.run(STATE) == before

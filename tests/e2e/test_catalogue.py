@@ -14,7 +14,7 @@ from lab.shelf import shelf
 from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor
 from tests.e2e.provider import Definition, definitions
-from tests.graph.recorder import up
+from tests.graph.recorder import WITH_NICS, up
 
 pytestmark = pytest.mark.e2e
 
@@ -42,7 +42,9 @@ def test_libvirt_takes_every_role_on_every_layout(
     """Its schema and its own checks, for each domain and network; nothing is started."""
     for roles in labs(layout):
         nodes = dict.fromkeys(roles, 1)
-        seen = up(topology_network=layout, topology_nodes=nodes, host_memory_overcommit=True)
+        seen = up(
+            WITH_NICS, topology_network=layout, topology_nodes=nodes, host_memory_overcommit=True
+        )
         made = list(definitions(seen, tmp_path))
         assert len(made) == len(nodes) + len(LAYOUTS[layout].networks)
         said = defined(hypervisor, made, tmp_path, keep=False)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import runpy
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_all_config, set_mocks
 
 from lab.dialing import libvirt_uri
-from lab.facts import HostFacts, Taken
+from lab.facts import HostFacts, LinkFact, LinkFacts, Taken
 from lab.host.forward import Way
 from lab.images import Image
 
@@ -31,6 +32,18 @@ FACTS = HostFacts(
     cpu_count=16,
     memory_mib=131_072,
     taken=(Taken(subnet=IPv4Network("203.0.113.0/24"), by="route via eth0", device="eth0"),),
+)
+# The same with NICs that bridged networks take.
+WITH_NICS = replace(
+    FACTS,
+    wires=LinkFacts(
+        links={
+            name: LinkFact(name=name, manager="networkd") for name in map("eth{}".format, range(4))
+        },
+        main="eth0",
+        managers=("networkd",),
+        rollback=True,
+    ),
 )
 DEMO = {"host-address": "203.0.113.7", "topology-nodes": "tiny:3", "image-url": "tiny"}
 

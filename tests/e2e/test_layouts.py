@@ -92,6 +92,22 @@ def test_nodes_get_what_dhcp_is_said_to_give(small: Project, hypervisor: Hypervi
     split.destroy().ok()
 
 
+@pytest.mark.parametrize("layout", ["1_net", "3_nets_ipv4", "4_nets"])
+def test_a_node_answers_on_every_network(
+    small: Project, hypervisor: Hypervisor, layout: str
+) -> None:
+    stack = built(small, hypervisor, "plain", layout, "undercloud:1")
+    addresses = stack.outputs()["nodes"]["undercloud-0"]["addresses"]
+    seen = stack.ssh("undercloud-0", "sleep 1; ip -4 -o addr show scope global").ok().out
+    assert {line.split()[3].partition("/")[0] for line in seen.splitlines()} == set(
+        addresses.values()
+    )
+    for address in addresses.values():
+        hypervisor.run(f"ping -c 1 -W 5 {address}")
+    stack.destroy().ok()
+    stack.project.run("pulumi", "stack", "rm", "--yes", "plain").ok()
+
+
 def test_the_shelf_is_listed_and_judged(small: Project) -> None:
     fab = ("uv", "run", "--frozen", "fab")
     assert "6_nets_3_bridges" in small.run(*fab, "topologies").ok().out

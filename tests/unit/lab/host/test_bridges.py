@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lab.facts import LinkFact, LinkFacts
-from lab.host.bridges import bridge_steps
+from lab.host.bridges import bridge_steps, leave_bridges
 from lab.host.nic_ways import WAYS
 from lab.host.step import HostStep
 from lab.host.steps import steps_for
@@ -63,9 +63,9 @@ def test_a_move_is_confirmed_and_its_undo_noted(manager: str) -> None:
     _, use, move, keep = steps(eth1(manager))
     assert move.confirm_within_s >= 30
     assert [step.scope for step in (use, move, keep)] == ["prefix", "host", "host"]
-    assert keep.undo == ()  # that of the move takes both back
+    assert use.undo == keep.undo == ()  # that of the move takes both back
     texts = [text for step in (use, move, keep) for text in (*step.commands, step.probe)]
-    texts += [*use.undo, "\n".join(move.undo), move.remember]
+    texts += ["\n".join(move.undo), move.remember, leave_bridges("foo")]
     for text in texts:
         done = subprocess.run(["sh", "-n", "-c", text], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), text

@@ -11,7 +11,7 @@ from shlex import quote
 
 from lab.bridging import FILTER
 from lab.host.nic_ways import WAYS
-from lab.host.records import recorded, take_back
+from lab.host.records import DONE_DIR, UNDO_TIMEOUT_S, slug
 from lab.host.session import VIRSH
 from lab.host.step import HostStep
 from lab.plans import LanPlan, NetworkPlan
@@ -96,11 +96,28 @@ def _use_step(prefix: str, bridge: str, move: HostStep) -> HostStep:
     return HostStep(
         name=f"use the bridge {bridge}",
         probe=f"[ -e {users}/{prefix} ]",
-        commands=(f"install -d -m 700 {BRIDGES_DIR} {users}; : > {users}/{prefix}",),
-        undo=(
-            f"rm -f {users}/{prefix}; for user in $(ls {users} 2>/dev/null); do "
-            f"[ ! -e {PREFIXES_DIR}/$user ] || exit 0; done; "
-            f"! {recorded(move)} || {{ {take_back(move)}; }} && rm -rf {users}",
+        commands=(
+            f"install -d -m 700 {BRIDGES_DIR} {users}; echo {slug(move)} > {users}/.move; "
+            f": > {users}/{prefix}",
         ),
         scope="prefix",
     )
+
+
+def leave_bridges(prefix: str) -> str:
+    """Shell that gives back the NICs that only this environment had in bridges; else it exits 1.
+
+    Whether it has them still by its steps, or had them before its layout was another one.
+    """
+    return f"""for users in {BRIDGES_DIR}/*/; do
+  [ -e $users.move ] || continue
+  rm -f ${{users}}{prefix}; used=
+  for user in $(ls $users); do [ ! -e {PREFIXES_DIR}/$user ] || used=yes; done
+  [ -z "$used" ] || continue
+  for record in $(ls {DONE_DIR}/[0-9][0-9]-$(cat $users.move) 2>/dev/null); do
+    timeout -k 5 {UNDO_TIMEOUT_S} sh -e $record </dev/null 9>&- \\
+      || {{ echo "@@metalab undo ${{record##*/}} $?"; exit 1; }}
+    rm -f $record
+  done
+  rm -rf $users
+done"""

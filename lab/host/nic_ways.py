@@ -72,7 +72,7 @@ for folder in /run/systemd/network /etc/systemd/network; do
 done
 [ -n "$there" ] || exit 0
 networkctl reload; ip link del $bridge 2>/dev/null || :; networkctl reconfigure $nic || :
-state=/run/systemd/netif/links/$(cat /sys/class/net/$nic/ifindex); left=100
+state=/run/systemd/netif/links/$(cat /sys/class/net/$nic/ifindex); left=50
 until grep -qE '^ADMIN_STATE=(configured|unmanaged)' $state || [ $left = 0 ]; do
   left=$((left - 1)); sleep 0.1
 done""",

@@ -39,16 +39,11 @@ def record(step: HostStep, number: int) -> str:
         if step.remember
         else ":"
     )
-    return f"""if ! {recorded(step)}; then
+    return f"""if ! ls {_any(step)} >/dev/null 2>&1; then
   mkdir -p {DONE_DIR} && printf '%s\\n' {undo} >{new} || exit 1
   {remember}
   sync {new} && mv -f {new} {DONE_DIR}/{number:02d}-{slug(step)} || exit 1
 fi"""
-
-
-def recorded(step: HostStep) -> str:
-    """Shell that exits 0 if there is a record of a step."""
-    return f"ls {_any(step)} >/dev/null 2>&1"
 
 
 def take_back(step: HostStep) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
+from lab.host.bridges import leave_bridges
 from lab.host.change import SETTLE, Again, change
 from lab.host.failures import advice, reason, step_failure
 from lab.host.installed import REMOVE, REMOVE_TIMEOUT_S, WISH
@@ -104,6 +105,7 @@ def restore(steps: Sequence[HostStep], shell: Shell, *, prefix: str, progress: P
     # that was killed left it.
     script = f"""{SETTLE}
 {undo}
+{leave_bridges(prefix)}
 rm -f {LEASES_DIR}/{quote(prefix)}.json {RESERVED_DIR}/{quote(prefix)}.json
 if [ -n "$(find {PREFIXES_DIR} {LEASES_DIR} -type f ! -name '.*' 2>/dev/null)" ]; then exit 0; fi
 for record in $(ls -r {DONE_DIR} 2>/dev/null); do

@@ -26,10 +26,8 @@ ROGUE = """\
 printf 'start {0}.201\\nend {0}.209\\ninterface eth1\\nmax_leases 9\\noffer_time 1\\n' > /etc/u.conf
 printf 'lease_file /tmp/l\\npidfile /tmp/p\\n' >> /etc/u.conf
 touch /tmp/l; killall udhcpd 2>/dev/null; udhcpd /etc/u.conf; sleep 1; pidof udhcpd"""
-STATE = (
-    "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network; "
-    "virsh nwfilter-list | grep metalab; nft list ruleset bridge | grep udp; :"
-)
+NETWORK = "ip -br -4 addr; ip route | sort; ls /sys/class/net /etc/systemd/network"
+STATE = f"{NETWORK}; virsh nwfilter-list | grep metalab; nft list ruleset bridge | grep udp; :"
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +120,7 @@ def test_the_example_on_the_main_nic(small: Project, hypervisor: Hypervisor) -> 
     baz = lab(small, hypervisor, "baz", **names)
     said = baz.up().refused().out
     assert "not confirmed within 30 s; the host has taken the change back" in said
-    assert hypervisor.run(STATE) == before
+    assert before.startswith(hypervisor.run(NETWORK))
     hypervisor.run("nft delete table inet shut")
 
     with around(hypervisor) as lan:

@@ -124,6 +124,15 @@ def test_environments_share_a_bridge(hypervisor: Hypervisor) -> None:
         assert restore([mark_step("other")], shell, prefix="other", progress=print) == ""
 
 
+def test_who_has_another_layout_by_now_gives_the_nic_back(hypervisor: Hypervisor) -> None:
+    assert move(hypervisor, "foo", LanSpec(nic="eth1")).failure == ""
+    with hypervisor.shell() as shell:
+        converge([mark_step("other")], shell, prefix="other", progress=print)
+        assert restore([mark_step("foo")], shell, prefix="foo", progress=print) == ""
+        assert not shell.run("[ -e /sys/class/net/br-eth1 ]").ok
+        assert restore([mark_step("other")], shell, prefix="other", progress=print) == ""
+
+
 def test_the_main_nic_moves_with_its_address(hypervisor: Hypervisor) -> None:
     before = hypervisor.run("ip route | sed 's/eth0/br-eth0/' | sort")
     assert plan(hypervisor, LanSpec()).nic == "eth0"

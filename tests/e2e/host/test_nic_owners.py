@@ -1,4 +1,4 @@
-"""The same moves where NetworkManager or ifupdown has the NICs of the host."""
+"""The same moves where NetworkManager, ifupdown or netplan has the NICs of the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.e2e.hypervisors import Hypervisor, hypervisor, layered
 
 pytestmark = pytest.mark.e2e
 INSTALL = "apt-get -q update && apt-get -q -y install --no-install-recommends"
-PACKAGES = "network-manager ifupdown"
+PACKAGES = "network-manager ifupdown netplan.io"
 # What a route counts is NetworkManager's own affair, and new each time.
 STATE = (
     "ip -br -4 addr; ip route | sed 's/ metric .*//' | sort; ls /sys/class/net; "
@@ -57,6 +57,16 @@ echo "  up ip route add 198.51.100.0/24 via $gateway dev eth0"; } >/etc/network/
 ip addr flush dev eth0; ifup lo eth0""",
     boot=f"{AWAY}; rm -rf /run/network; mkdir /run/network; ifup -a; :",
 )
+NETPLAN = Owner(
+    "networkd",
+    take=r"""{ echo "network: {version: 2, ethernets: {eth0: {addresses: [$address], routes: ["
+echo "  {to: default, via: $gateway}, {to: 198.51.100.0/24, via: $gateway}]}}}"
+} >/etc/netplan/50-main.yaml; chmod 600 /etc/netplan/50-main.yaml
+rm -f /etc/systemd/network/10-eth0.network /run/network/ifstate*; ip addr flush dev eth0
+netplan generate; systemctl enable --now systemd-networkd""",
+    boot=f"{AWAY}; rm -rf /run/systemd/network; netplan generate; "
+    "systemctl restart systemd-networkd",
+)
 TAKE = (
     "address=$(ip -o -4 addr show dev eth0 scope global | awk '{print $4}'); "
     "gateway=$(ip -4 route show default | awk '{print $3}'); "
@@ -73,7 +83,14 @@ def host(worker: str, layer: str) -> Iterator[Hypervisor]:
         yield made
 
 
-@pytest.fixture(scope="module", params=[NETWORK_MANAGER, IFUPDOWN], ids=lambda owner: owner.name)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(NETWORK_MANAGER, id="NetworkManager"),
+        pytest.param(IFUPDOWN, id="ifupdown"),
+        pytest.param(NETPLAN, id="netplan"),
+    ],
+)
 def owner(request: pytest.FixtureRequest, host: Hypervisor) -> Owner:
     away(host, TAKE + request.param.take)
     settled(host, "ip route", "198.51.100.0/24 via")

@@ -109,6 +109,25 @@ def test_a_bridge_of_the_hosts_own(small: Project, hypervisor: Hypervisor, lan: 
     hypervisor.run("ip link del br-own; ip link set eth1 down")
 
 
+def test_a_hybrid_layout_takes_two_nics(small: Project, hypervisor: Hypervisor, lan: Lan) -> None:
+    hypervisor.run("ip link add eth2 type veth peer name far2; ip link set far2 up")
+    before = hypervisor.run(STATE)
+    names = {"topology_network": "3_nets_hybrid", "topology_nodes": "tripleo:1"}
+    mix = lab(small, hypervisor, "mix", **names)
+    mix.up().ok()
+    macs = mix.outputs()["nodes"]["undercloud-0"]["macs"]
+    mix.print_ssh_config()
+    mix.ssh("undercloud-0", "sleep 3").ok()
+    assert lan.leased(macs["br-ctlplane"]), "the first one leads to the LAN"
+    for nic in ("eth1", "eth2"):
+        ports = hypervisor.run(f"ls /sys/class/net/br-{nic}/brif").split()
+        assert len(ports) == 2, "the NIC and the node"
+        assert nic in ports
+    mix.destroy().ok()
+    assert hypervisor.run(STATE) == before
+    hypervisor.run("ip link del eth2")
+
+
 def test_the_example_on_the_main_nic(small: Project, hypervisor: Hypervisor) -> None:
     """At first nobody comes back over the bridge: the host takes it back alone."""
     before = hypervisor.run(STATE)

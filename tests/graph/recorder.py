@@ -16,9 +16,10 @@ import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, set_all_config, set_mocks
 
 from lab.dialing import libvirt_uri
-from lab.facts import HostFacts, LinkFact, LinkFacts, Taken
+from lab.facts import HostFacts, Taken
 from lab.host.forward import Way
 from lab.images import Image
+from tests.unit.lab.samples import WIRES
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = "5eed" * 16
@@ -34,17 +35,7 @@ FACTS = HostFacts(
     taken=(Taken(subnet=IPv4Network("203.0.113.0/24"), by="route via eth0", device="eth0"),),
 )
 # The same with NICs that bridged networks take.
-WITH_NICS = replace(
-    FACTS,
-    wires=LinkFacts(
-        links={
-            name: LinkFact(name=name, manager="networkd") for name in map("eth{}".format, range(4))
-        },
-        main="eth0",
-        managers=("networkd",),
-        rollback=True,
-    ),
-)
+WITH_NICS = replace(FACTS, wires=WIRES)
 DEMO = {"host-address": "203.0.113.7", "topology-nodes": "tiny:3", "image-url": "tiny"}
 
 

@@ -25,18 +25,14 @@ FACTS = HostFacts(
     memory_mib=65_536,
     disk_free_gib=500,
 )
-# The same with four NICs, of which bridged layouts take what they name.
-WITH_NICS = replace(
-    FACTS,
-    wires=LinkFacts(
-        links={
-            name: LinkFact(name=name, manager="networkd") for name in map("eth{}".format, range(4))
-        },
-        main="eth0",
-        managers=("networkd",),
-        rollback=True,
-    ),
+# Four NICs, of which bridged layouts take what they name.
+WIRES = LinkFacts(
+    links={name: LinkFact(name=name, manager="networkd") for name in map("eth{}".format, range(4))},
+    main="eth0",
+    managers=("networkd",),
+    rollback=True,
 )
+WITH_NICS = replace(FACTS, wires=WIRES)
 NETWORKS = (
     NetworkSpec(name="data", subnet=IPv4Network("192.0.2.0/24")),
     NetworkSpec(name="management", subnet=IPv4Network("172.16.0.0/24"), forward="nat", dhcp=True),

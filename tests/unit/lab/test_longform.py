@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 
 from lab.errors import LabError
-from lab.specs import DiskSpec, NicSpec, SystemSpec, Topology
+from lab.specs import DiskSpec, LanSpec, NicSpec, SrvSpec, SystemSpec, Topology
 from lab.topology import load_topology
 from tests.unit.lab.samples import config, lines
 
@@ -117,6 +117,58 @@ def test_a_role(tmp_path: Path) -> None:
 def test_ways_in_of_both_spellings(tmp_path: Path) -> None:
     (box,) = load(tmp_path, role=ROLE.replace("name: box", "name: cfme_tester")).roles
     assert (box.role, box.access, box.route) == ("cfme-tester", "management", "tenant")
+
+
+REST = """\
+networks:
+  net1:
+    name: external
+    ip_address: 10.0.0.1
+    netmask: 255.255.255.0
+    forward: nat
+    dhcp: {range: {start: 10.0.0.2, end: 10.0.0.100}}
+    ipv6:
+      ip_address: "2001:db8:1::fe"
+      prefix: "64"
+      dhcp: {range: {start: "2001:db8:1::2", end: "2001:db8:1::ff"}}
+    domain: lab.example
+    dns:
+      srvs:
+        - {name: ldap, protocol: tcp, domain: lab.example, port: 389, target: box-0}
+    autostart: no
+  net2:
+    name: br-ctlplane
+    forward: bridge
+    nic: eno1
+    ip_address: 192.168.24.150
+    netmask: 255.255.255.0
+    stp: no
+  net3:
+    name: wire
+nodes:
+  default:
+    interfaces:
+      - {network: br-ctlplane, bridged: yes}
+      - {network: external, mac: "52:54:00:00:00:01"}
+      - {network: wire}
+    external_network: {network: external}
+"""
+
+
+def test_the_rest_of_a_layout(tmp_path: Path) -> None:
+    topology = load(tmp_path, layout=REST)
+    external, ctlplane, wire = topology.networks
+    assert (external.ipv6, external.subnet6) == (True, IPv6Network("2001:db8:1::/64"))
+    assert (external.domain, external.autostart) == ("lab.example", False)
+    assert external.srvs == (
+        SrvSpec(service="ldap", protocol="tcp", target="box-0", port=389, domain="lab.example"),
+    )
+    assert (ctlplane.forward, ctlplane.lan) == ("bridge", LanSpec(nic="eno1"))
+    assert (wire.subnet, wire.forward) == (None, "none")
+    assert topology.roles[0].nics[1].mac == "52:54:00:00:00:01"
+    notes = "\n".join(topology.notes)
+    for word in ("net1.ipv6.dhcp", "net2.ip_address", "net2.netmask", "net2.stp"):
+        assert f"networks.{word} has no effect" in notes
 
 
 @pytest.mark.parametrize(

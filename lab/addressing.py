@@ -86,23 +86,27 @@ class HostNumbers:
     @property
     def usable(self) -> Sequence[int]:
         """Those that nodes may have, ascending."""
-        first, last = self._bounds
-        last -= self._pool_size
-        numbers = range(first, min(last, first + MOST_RESERVATIONS - 1) + 1)
-        return [n for n in numbers if n != self.host] if self.host in numbers else numbers
+        free = self._free
+        return free[: min(len(free) - self._pool_size, MOST_RESERVATIONS)]
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address] | None:
         """First and last address for guests that DHCP does not know; None where there are few."""
         if self.subnet is None or not self._pool_size:
             return None
-        _, last = self._bounds
-        return self.subnet[last - self._pool_size + 1], self.subnet[last]
+        return self.subnet[self._free[-self._pool_size]], self.subnet[self._free[-1]]
+
+    @property
+    def _free(self) -> Sequence[int]:
+        """All but the hypervisor's own."""
+        first, last = self._bounds
+        numbers = range(first, last + 1)
+        return [n for n in numbers if n != self.host] if self.host in numbers else numbers
 
     @property
     def _bounds(self) -> tuple[int, int]:
         most = self.subnet.num_addresses - 2 if self.subnet else FIRST_NUMBER + MOST_RESERVATIONS
-        return self.span or (FIRST_NUMBER, most - 1 if self.host == most else most)
+        return self.span or (FIRST_NUMBER, most)
 
     @property
     def _pool_size(self) -> int:

@@ -103,7 +103,8 @@ def _of_nic(link: LinkFact, wires: LinkFacts) -> Iterator[tuple[str, str]]:
     if link.wireless:
         yield "which is wireless: an access point takes frames of one machine alone", ""
     elif _moved(link, wires, bridge):
-        return
+        if not (link.manager or wires.managers):
+            yield "whose manager does not answer now", "Run it again once the host's network is up"
     elif link.master:
         step = f"Say `bridge: {link.master}`" if master and master.bridge else ""
         yield f"which is a part of {link.master}", step

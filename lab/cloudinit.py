@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.files import dump_yaml
 from lab.keys import KeyPair
-from lab.plans import NodePlan
+from lab.plans import NicPlan, NodePlan
 from lab.specs import SystemSpec
 
 
@@ -73,21 +73,25 @@ def _ethernets(node: NodePlan) -> dict[str, Any]:
     that came up last. IPv6 is static; what routers advertise there is for machines without a seed,
     and would give a second address and a second route.
     """
-    entries: dict[str, Any] = {}
-    for nic in node.nics:
-        entry: dict[str, Any] = {"match": {"macaddress": nic.mac}}
-        if nic.dhcp:
-            entry["dhcp4"] = True
-            if nic.slot != node.route:
-                entry["dhcp4-overrides"] = {"use-routes": False}
-        elif nic.address:
-            entry["addresses"] = [f"{nic.address}/{nic.prefix_length}"]
-        if nic.address6:
-            entry["addresses"] = [*entry.get("addresses", []), f"{nic.address6}/64"]
-            entry["accept-ra"] = False
-        if nic.gateway6:
-            entry["routes"] = [{"to": "::/0", "via": nic.gateway6}]
-        if nic.mtu:
-            entry["mtu"] = nic.mtu
-        entries[nic.slot] = entry
-    return entries
+    return {nic.slot: _ethernet(node, nic) for nic in node.nics}
+
+
+def _ethernet(node: NodePlan, nic: NicPlan) -> dict[str, Any]:
+    entry: dict[str, Any] = {"match": {"macaddress": nic.mac}}
+    if nic.dhcp:
+        entry["dhcp4"] = True
+        if nic.slot != node.route:
+            entry["dhcp4-overrides"] = {"use-routes": False}
+    elif nic.address:
+        entry["addresses"] = [f"{nic.address}/{nic.prefix_length}"]
+    if nic.address6:
+        entry["addresses"] = [*entry.get("addresses", []), f"{nic.address6}/64"]
+        entry["accept-ra"] = False
+    ways = {"0.0.0.0/0": nic.gateway, "::/0": nic.gateway6}
+    if routes := [{"to": to, "via": via} for to, via in ways.items() if via]:
+        entry["routes"] = routes
+    if nic.mtu:
+        entry["mtu"] = nic.mtu
+    if nic.bridge and nic.slot not in (node.access, node.route):
+        entry["optional"] = True  # nobody may serve DHCP there: no boot waits for it
+    return entry

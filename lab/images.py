@@ -48,7 +48,10 @@ def with_images(topology: Topology) -> Topology:
 def _with_images(role: NodeSpec, problems: list[Problem]) -> NodeSpec:
     disks = tuple(
         replace(
-            disk, image=attempt(partial(_found, disk.image, f"{role.role}: image_url"), problems)
+            disk,
+            image=attempt(
+                partial(_found, disk.image, disk.image.place or f"{role.role}: image_url"), problems
+            ),
         )
         if disk.image
         else disk

@@ -28,6 +28,7 @@ class HeldNode:
     disks_gib: Mapping[str, int]  # {"vda": 40}
     image: str = ""  # sha256 of its base image; empty for a blank node
     memory_mib: int = 0
+    user: str = ""  # whom cloud-init made, who logs in; empty: root
     raw: tuple[str, ...] = ()  # ("vdb",): disks that are not qcow2
     # {"vdb": sha256}: what disks are overlays on, but for that of the system.
     bases: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -60,7 +61,7 @@ class Lease:
             key: value for key, value in asdict(self).items() if value or key not in _LEFT_OUT
         }
         for held in plain["nodes"].values():
-            for word in ("raw", "bases"):  # which leases of earlier days do not have
+            for word in ("raw", "bases", "user"):  # which leases of earlier days do not have
                 if not held[word]:
                     del held[word]
         return json.dumps({"format": FORMAT, **plain}, sort_keys=True, indent=1) + "\n"

@@ -76,6 +76,7 @@ def plan_lease(
                 disks_gib={disk.target: disk.size_gib for disk in node.disks},
                 image=node.image,
                 memory_mib=memory[name],
+                user=node.system.user,
                 bases={
                     disk.target: disk.image
                     for disk in node.disks

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from lab.errors import Problem
 from lab.files import Document, KeyPath, Source
@@ -114,6 +114,8 @@ def _network(sheet: Sheet, old: KeyPath, words: object) -> tuple[str, object]:
             sheet.refuse(here, word.why)
         elif word.kind == "wrong":
             sheet.wrong(here, word.value, word.why, word.rule)
+        elif word.key in told:
+            sheet.wrong(here, word.path[0], f"one of the two that say {word.key}", "duplicate-key")
         else:
             told[word.key] = sheet.keep(here, word.value)
     return name, told
@@ -206,7 +208,8 @@ def _interfaces(sheet: Sheet, place: Place, key: str, value: object) -> _Words:
     if mapping_of(value) and any(isinstance(each, list) for _, each in inner):
         sheet.refuse(place.at(key), _BGP)
     elif isinstance(value, dict | list):
-        yield key, _row(sheet, place.at(key), inner, _nic)
+        row = sorted(inner, key=_natural) if mapping_of(cast("object", value)) else inner
+        yield key, _row(sheet, place.at(key), row, _nic)
     elif value is not None:
         yield key, value
 
@@ -241,7 +244,7 @@ def _way(sheet: Sheet, place: Place, key: str, value: object) -> _Words:
         yield from _moved(key, sheet, place, key, value)
         return
     told = _nic(sheet, here, words)
-    for word in told.keys() - {"network"}:
+    for word in sorted(told.keys() - {"network"}):
         sheet.wrong(here.at(word), word, "only network", "unknown-key")
     yield key, sheet.keep(here, told.get("network"))
 
@@ -264,7 +267,7 @@ _ROLE: dict[str, _Handler] = {
 }
 
 
-def _natural(item: tuple[str, object]) -> tuple[int, str]:
+def _natural(item: tuple[str | int, object]) -> tuple[int, str]:
     """Sorts `disk2` before `disk10`."""
-    digits = re.search(r"[0-9]+$", item[0])
-    return int(digits[0]) if digits else 0, item[0]
+    digits = re.search(r"[0-9]{1,4}$", str(item[0]))
+    return int(digits[0]) if digits else 0, str(item[0])

@@ -26,7 +26,9 @@ _DEAD = {
 _LAN = "a bridged network has what the LAN has, and the host keeps its own addresses"
 _DHCP_DEAD = ("subnet_cidr", "subnet_gateway")
 _THIRD_OCTETS = {"net": 0, "data_net": 24}  # of its networks without a prefix
-_PLACEHOLDER = re.compile(r"\{\{\s*(net|data_net)\s*(?:\+\s*([0-9]+))?\s*(?:\|\s*string\s*)?\}\}")
+_PLACEHOLDER = re.compile(
+    r"\{\{\s*(net|data_net)\s*(?:\+\s*([0-9]{1,3}))?\s*(?:\|\s*string\s*)?\}\}"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +57,7 @@ def network_words(entry: Mapping[str, Any]) -> Iterator[Word]:
             yield Word(kind="refused", path=(key,), why=_REFUSED[key])
         elif key in _DEAD:
             yield Word(kind="dead", path=(key,), why=_DEAD[key])
-        elif entry.get("forward") == "bridge" and _is_of_ours(key, value):
+        elif _mode(entry) == "bridge" and _is_of_ours(key, value):
             yield Word(kind="dead", path=(key,), why=_LAN)
         else:
             yield from _word(key, value, filled)
@@ -69,15 +71,30 @@ def _word(key: str, value: object, entry: Mapping[str, Any]) -> Iterator[Word]:
         if "ip_address" not in entry:
             yield Word(kind="dead", path=(key,), why="there is no ip_address")
     elif key == "forward" and inner is not None:
-        yield Word(kind="kept", path=(key, "type"), key=key, value=inner.get("type"))
+        yield from _only(key, inner, "type")
+        yield Word(kind="kept", path=(key, "type"), key=key, value=inner.get("type", ""))
     elif key == "dhcp" and inner is not None:
         yield from _dhcp(inner, entry)
     elif key == "ipv6" and inner is not None:
         yield from _ipv6(inner)
     elif key == "dns" and inner is not None and "srvs" in inner:
+        yield from _only(key, inner, "srvs")
         yield Word(kind="kept", path=(key, "srvs"), key="srv", value=_srv(inner["srvs"]))
     else:
         yield Word(kind="kept", path=(key,), key=key, value=value)
+
+
+def _mode(entry: Mapping[str, Any]) -> object:
+    forward = entry.get("forward")
+    inner = mapping_of(cast("object", forward))
+    return inner.get("type") if inner else forward
+
+
+def _only(key: str, inner: Mapping[str, Any], word: str) -> Iterator[Word]:
+    for other in inner:
+        if other != word:
+            rule = "unknown-key"
+            yield Word(kind="wrong", path=(key, other), value=other, why=f"only {word}", rule=rule)
 
 
 def _is_of_ours(key: str, value: object) -> bool:
@@ -140,7 +157,7 @@ def _ipv6(ipv6: Mapping[str, Any]) -> Iterator[Word]:
         yield Word(kind="wrong", path=("ipv6",), value=dict(ipv6), why=allowed, rule="subnet")
         return
     yield Word(kind="kept", path=("ipv6", "ip_address"), key="ipv6", value=str(subnet))
-    for key in ipv6.keys() - {"ip_address", "prefix"}:
+    for key in sorted(ipv6.keys() - {"ip_address", "prefix"}):
         why = "every node has an address that follows from its host number"
         yield Word(kind="dead", path=("ipv6", key), why=why)
 

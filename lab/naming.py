@@ -89,7 +89,7 @@ def lan_mac(host: str, prefix: str, nic: str) -> str:
     On the LAN it meets those of other hypervisors, where an environment may bear the same name.
 
     Args:
-        host: the hypervisor's address, which an environment keeps.
+        host: the hypervisor's name and address; either alone others may have, too.
         prefix: the environment.
         nic: the node and its slot: "compute-2/external", "compute-2/external.2".
     """

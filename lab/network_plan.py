@@ -33,7 +33,6 @@ def plan_network(
     subnet = plan.subnet if plan else None
     room = room_of(spec, plan)
     pool = room.pool if spec.dhcp else None
-    macs = {nic.number: nic.mac for node in nodes for nic in node.nics if nic.network == spec.name}
     return NetworkPlan(
         network=spec.name,
         name=naming.host_name(prefix, spec.name),
@@ -43,8 +42,7 @@ def plan_network(
         forward=spec.forward,
         dhcp=spec.dhcp,
         reservations=tuple(
-            (macs.get(number) or naming.mac(prefix, spec.name, number), str(subnet[number]))
-            for number in room.usable
+            (naming.mac(prefix, spec.name, number), str(subnet[number])) for number in room.usable
         )
         if spec.dhcp and subnet
         else (),

@@ -10,8 +10,8 @@ from lab.specs import NicSpec
 
 MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
 MOST_NICS = 24  # of one node: what fits on a PCI bus beside its disks
-_MAC = "[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}"
-_MAC_FORM = "a unicast MAC address, such as 52:54:00:12:34:56"
+_MAC = "(?!(?:[Ff][Ee]|00:00:00:00:00:00))[0-9A-Fa-f][02468ACEace](?::[0-9A-Fa-f]{2}){5}"
+_MAC_FORM = "a unicast MAC address that does not begin with fe, such as 52:54:00:12:34:56"
 _WAY_IN = "one of its networks, with a cidr or bridged"
 
 

@@ -54,7 +54,8 @@ def plan_lab(
     numbers = _host_numbers(topology, subnets, held, facts, problems)
     lans = bridging.plan_lans(topology.networks, facts.wires, problems)
     refuse([*problems, *_image_missing(config, topology, image, held)])
-    maker = _NodeMaker(config, topology, subnets, numbers, lans, held, virt_type, image)
+    host = f"{facts.hostname}/{config.hypervisor.address}"
+    maker = _NodeMaker(config, topology, subnets, numbers, lans, held, virt_type, image, host)
     groups = tuple(
         GroupPlan(role=spec.role, nodes=tuple(maker.node(spec, index) for index in spec.indexes))
         for spec in topology.roles
@@ -102,6 +103,7 @@ class _NodeMaker:
     held: Lease
     virt_type: str
     image: Image | None
+    host: str  # whatever tells it from others on a LAN
 
     def node(self, spec: NodeSpec, index: int) -> NodePlan:
         node = node_name(spec.role, index)
@@ -124,7 +126,8 @@ class _NodeMaker:
             disks=tuple(plan_disks(name, spec, image, was)),
             image=image,
             console=storage.console_log(name),
-            system=spec.system,
+            # cloud-init makes users once: a node that exists keeps who logs in there.
+            system=replace(spec.system, user=was.user) if was else spec.system,
             machine=spec.machine,
             cpu=_cpu(spec.machine.cpu_model, self.virt_type),
         )
@@ -155,6 +158,7 @@ class _NodeMaker:
             prefix_length=subnet.prefixlen if subnet else 0,
             dhcp=spec.dhcp or lan is not None,
             address6=str(subnet6[number]) if subnet6 and role.deploy_os else "",
+            gateway=str(plan.gateway) if plan and gives_route and not spec.dhcp else "",
             gateway6=str(subnet6[1]) if subnet6 and gives_route else "",
             mtu=spec.mtu,
             bridge=lan.bridge if lan else "",
@@ -162,9 +166,9 @@ class _NodeMaker:
         )
 
     def _mac(self, network: str, number: int, nic: str) -> str:
-        prefix, host = self.config.prefix, self.config.hypervisor.address
+        prefix = self.config.prefix
         if network in self.lans:
-            return naming.lan_mac(host, prefix, nic)
+            return naming.lan_mac(self.host, prefix, nic)
         return naming.mac(prefix, network, number)
 
 

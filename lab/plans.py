@@ -27,6 +27,7 @@ class NicPlan:
     dhcp: bool  # whether the node asks for its address; on a bridged network it asks the LAN
     model: str = "virtio"
     address6: str = ""  # a /64's, static; empty: none, or what the node makes of advertisements
+    gateway: str = ""  # of the default route, where this NIC gives it and no DHCP does
     gateway6: str = ""  # of the default route, where this NIC gives it
     mtu: int = 0  # 0: the kernel's own
     bridge: str = ""  # of the host that it is on; empty: that of libvirt's network

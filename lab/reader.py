@@ -244,8 +244,11 @@ class Reader:
 
     def note(self, key: str, got: str, allowed: str, rule: str, next_step: str = "") -> None:
         """Note a problem of one key, with what was found in words."""
-        where = self._source.where(self._path if self._sole else (*self._path, key))
-        self._problems.append(Problem(where, got, allowed, rule, next_step))
+        self._problems.append(Problem(self.where(key), got, allowed, rule, next_step))
+
+    def where(self, key: str) -> str:
+        """Name the place of a key, for who finds out later that something is wrong there."""
+        return self._source.where(self._path if self._sole else (*self._path, key))
 
     def close(self) -> None:
         """Refuse every key that nobody asked for: the questions are the schema, with no copy."""

@@ -89,7 +89,12 @@ def _image(entry: Reader) -> Image | None:
     """An image for these nodes, or this disk, instead of the stack's."""
     sha256 = entry.text("image_sha256", default="", pattern=SHA256, means=SHA256_FORM)
     source = entry.text("image_url", default="")
-    return Image(sha256=sha256, source=source) if source else None
+    if sha256 and not source:
+        entry.refuse(
+            "image_sha256", sha256, "image_url beside it, which it is of", "image-checksum"
+        )
+    place = entry.where("image_url")
+    return Image(sha256=sha256, source=source, place=place) if source else None
 
 
 def _disk(item: Reader, *, overlay: bool) -> DiskSpec:

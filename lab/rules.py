@@ -16,7 +16,7 @@ from lab.errors import Problem
 from lab.facts import HostFacts
 from lab.guards import check_guards
 from lab.lease import HeldNode
-from lab.plans import LabPlan, NodePlan
+from lab.plans import LabPlan, NicPlan, NodePlan
 from lab.storage import LEASES_DIR, pool_name
 from lab.verdict import judge_kvm
 
@@ -31,6 +31,7 @@ def check_plan(plan: LabPlan, facts: HostFacts) -> list[Problem]:
             _virtualization(plan, facts),
             _memory(plan, facts),
             _disks_kept(plan, facts),
+            _disks_fit(plan, facts),
             _lease_lost(plan, facts),
             _systems_kept(plan, facts),
             check_guards(plan, facts),
@@ -86,6 +87,7 @@ def check_kvm(where: str, wish: str, facts: HostFacts) -> list[Problem]:
 
 
 _MEMORY_STEP = "Shrink memory or counts, or set host-memory-overcommit to true"
+_DISK_STEP = "Leave preallocation out: disks are thin then, or make them smaller"
 _MAC_STEP = "Take a mac out of a role of several nodes; else rename a network"
 
 
@@ -102,6 +104,16 @@ def _macs(plan: LabPlan) -> Iterator[Problem]:
     for mac, count in counts.items():
         if count > 1:
             yield Problem(f"MAC {mac}", f"{count} NICs", "one NIC", "mac", _MAC_STEP)
+    for node in plan.nodes.values():
+        for nic in node.nics:
+            if nic.dhcp and not nic.bridge and not _slotted(plan.prefix, nic):
+                # Its table of reservations is never edited: that would cut off every other node.
+                got = f"{nic.mac} on {nic.network}, whose DHCP knows its nodes by other MACs"
+                yield Problem(f"{node.role}: mac", got, "a network without dhcp", "mac")
+
+
+def _slotted(prefix: str, nic: NicPlan) -> bool:
+    return nic.mac == naming.mac(prefix, nic.network, nic.number)
 
 
 def _foreign_objects(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
@@ -189,6 +201,22 @@ def _disks_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
                 "disk-kind",
                 _put_back(node),
             )
+
+
+def _disks_fit(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
+    """What is claimed at once has to be there; thin disks are a note."""
+    lease = facts.leases.get(plan.prefix)
+    there = {name: held.disks_gib for name, held in lease.nodes.items()} if lease else {}
+    claimed = sum(
+        disk.size_gib
+        for name, node in plan.nodes.items()
+        for disk in node.disks
+        if disk.kind == "raw" and disk.target not in there.get(name, {})
+    )
+    if claimed > facts.disk_free_gib:
+        got = f"{claimed} GiB of disks with preallocation"
+        allowed = f"at most {facts.disk_free_gib} GiB, which are free"
+        yield Problem(plan.config.hypervisor.address, got, allowed, "disk-space", _DISK_STEP)
 
 
 def _systems_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 FIRST_NUMBER = 2  # of a host that is a node: 0 names the subnet, 1 is most gateways'
@@ -60,6 +60,7 @@ class Image:
 
     sha256: str  # empty until somebody has looked, where a role names a file
     source: str  # a URL that the hypervisor fetches, or a path as written that is uploaded once
+    place: str = field(default="", compare=False)  # where somebody wrote it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

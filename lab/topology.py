@@ -13,7 +13,7 @@ from lab.errors import Problem, attempt, refuse, shown
 from lab.files import Document, expand, load_yaml
 from lab.layout import Layout, parse_layout
 from lab.longform import tell
-from lab.override import NETWORKS, by_key, overridden
+from lab.override import NETWORKS, network_keys, overridden
 from lab.reader import Reader, near
 from lab.removal import check_removed, indexes_left
 from lab.role import parse_role
@@ -90,23 +90,32 @@ class _Shift:
     notes: list[str]
 
     def layout(self, document: Document) -> Reader:
-        patch = by_key(document.raw, self._patch(NETWORKS))
-        return self._reader(
-            overridden(document, {NETWORKS: patch}, self.where) if patch else document
-        )
+        keys = network_keys(document.raw)
+        patch = self._patch(NETWORKS)
+        self.problems.extend(self._unknown(f"{self.where}.{NETWORKS}", patch, keys))
+        if patch := {keys[name]: value for name, value in patch.items() if name in keys}:
+            document = overridden(document, {NETWORKS: patch}, self.where, self.problems)
+        return self._reader(document)
 
     def role(self, file: str, document: Document) -> Reader:
-        for name in dict.fromkeys((file, str(document.raw.get("name", file)))):
+        said = str(document.raw.get("name", file))
+        for name in dict.fromkeys((file, said, said.replace("_", "-"))):
             if patch := self._patch(name):
-                document = overridden(document, patch, f"{self.where}.{name}")
+                where = f"{self.where}.{name}"
+                document = overridden(document, patch, where, self.problems)
         return self._reader(document)
 
     def unused(self, roles: Collection[str]) -> Iterator[Problem]:
-        known = sorted({*roles, NETWORKS})
-        for name in self.override.keys() - set(known):
-            allowed = f"one of {', '.join(known)}"
-            got = shown(name)
-            yield Problem(f"{self.where}.{name}", got, allowed, "override", near(name, known))
+        hyphens = {name for name in self.override if name.replace("_", "-") in roles}
+        words = {name: value for name, value in self.override.items() if name not in hyphens}
+        return self._unknown(self.where, words, {*roles, NETWORKS})
+
+    def _unknown(
+        self, where: str, words: Mapping[str, Any], known: Collection[str]
+    ) -> Iterator[Problem]:
+        for name in sorted(words.keys() - set(known)):
+            allowed = f"one of {', '.join(sorted(known))}"
+            yield Problem(f"{where}.{name}", shown(name), allowed, "override", near(name, known))
 
     def _patch(self, name: str) -> dict[str, Any]:
         got = self.override.get(name, {})

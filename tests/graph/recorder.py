@@ -32,6 +32,7 @@ FACTS = HostFacts(
     cpu_vendor="GenuineIntel",
     cpu_count=16,
     memory_mib=131_072,
+    disk_free_gib=500,
     taken=(Taken(subnet=IPv4Network("203.0.113.0/24"), by="route via eth0", device="eth0"),),
 )
 # The same with NICs that bridged networks take.

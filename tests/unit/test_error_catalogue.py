@@ -109,6 +109,12 @@ def reshaped(**fields: Any) -> Problems:
     return check_plan(plan_lab(config(), wanted, IMAGE, facts), facts)
 
 
+def crammed() -> Problems:
+    disks = (DiskSpec(size_gib=4000, preallocation="full"),)
+    wanted = replace(topology(), roles=(role("ceph", [0], disks=disks, deploy_os=False),))
+    return check_plan(plan_lab(config(), wanted, None, FACTS), FACTS)
+
+
 def twins() -> Problems:
     made = plan(tiny=[0])
     (node,) = made.groups[0].nodes
@@ -291,6 +297,7 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "name-taken": lambda _: stranger(),
         "mac": lambda _: twins(),
         "disk-size": lambda _: reshaped(disks_gib=(2,)),
+        "disk-space": lambda _: crammed(),
         "disk-kind": lambda _: reshaped(disks=(DiskSpec(size_gib=1, preallocation="full"),)),
         "deploy-os": lambda _: reshaped(deploy_os=True),
         "lease-subnet": lambda _: leased("192.0.2.0/24"),

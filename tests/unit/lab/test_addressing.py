@@ -330,3 +330,26 @@ def test_a_bridge_of_ours_that_is_too_narrow_is_not_kept() -> None:
     network = NetworkSpec(name="data", subnet=IPv4Network("192.0.2.0/24"), span=(100, 150))
     plans = plan_subnets([network], replace(FACTS, networks=(ours,)), "foo")
     assert plans["data"].subnet.prefixlen == 24
+
+
+@pytest.mark.parametrize(
+    ("span", "host", "pool", "nodes"),
+    [
+        pytest.param(None, 254, (250, 253), (2, 249), id="the last one"),
+        pytest.param(None, 252, (250, 254), (2, 249), id="in the pool"),
+        pytest.param((100, 150), 150, (146, 149), (100, 145), id="the last of the span"),
+        pytest.param((100, 150), 1, None, (100, 150), id="beside the span"),
+    ],
+)
+def test_the_host_s_own_number_is_nobody_else_s(
+    span: tuple[int, int] | None,
+    host: int,
+    pool: tuple[int, int] | None,
+    nodes: tuple[int, int],
+) -> None:
+    subnet = IPv4Network("192.0.2.0/24")
+    size = 4 if span and host == 150 else None
+    numbers = HostNumbers("data", subnet, span, size, host)
+    assert host not in numbers.usable
+    assert (numbers.usable[0], numbers.usable[-1]) == nodes
+    assert numbers.pool == (pool and (subnet[pool[0]], subnet[pool[1]]))

@@ -13,8 +13,17 @@ from lab.cloudinit import seed
 from lab.facts import Ipv6Facts
 from lab.keys import derive_key
 from lab.plan import plan_lab
-from lab.specs import NetworkSpec
-from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, plan, role, topology
+from lab.specs import LanSpec, NetworkSpec, Topology
+from tests.unit.lab.samples import (
+    FACTS,
+    IMAGE,
+    NETWORKS,
+    WITH_NICS,
+    config,
+    plan,
+    role,
+    topology,
+)
 
 CLIENT = "ssh-ed25519 AAAAclient"
 KEY = derive_key("ab" * 32, "host/tiny-0")
@@ -136,3 +145,25 @@ def test_several_nics_on_one_network_are_several_entries() -> None:
     assert entries["management"] == {"match": {"macaddress": macs["management"]}, "dhcp4": True}
     assert entries["management.2"]["match"] == {"macaddress": macs["management.2"]}
     assert entries["management.2"]["dhcp4-overrides"] == {"use-routes": False}
+
+
+def test_a_static_way_out_has_its_gateway() -> None:
+    networks = (replace(NETWORKS[0], forward="nat"), *NETWORKS[1:])
+    spec = role("tiny", [0], access="data")
+    lab = plan_lab(config(), Topology(networks=networks, roles=(spec,)), IMAGE, FACTS)
+    entries = yaml.safe_load(seed(lab.nodes["tiny-0"], CLIENT, KEY).network_config)["ethernets"]
+    assert entries["data"]["routes"] == [{"to": "0.0.0.0/0", "via": "192.0.2.1"}]
+    assert "routes" not in entries["management"]
+
+
+def test_no_boot_waits_for_a_lan_that_may_have_no_dhcp() -> None:
+    networks = (
+        NetworkSpec(name="data", subnet=None, forward="bridge", lan=LanSpec()),
+        *NETWORKS[1:],
+    )
+    lab = plan_lab(
+        config(), Topology(networks=networks, roles=(role("tiny", [0]),)), IMAGE, WITH_NICS
+    )
+    entries = yaml.safe_load(seed(lab.nodes["tiny-0"], CLIENT, KEY).network_config)["ethernets"]
+    assert entries["data"]["optional"] is True
+    assert "optional" not in entries["management"]

@@ -8,7 +8,7 @@ from lab.errors import LabError
 from lab.images import with_images
 from lab.lease import parse_lease
 from lab.plan import LabPlan, plan_lab
-from lab.specs import DiskSpec, Image, NodeSpec
+from lab.specs import DiskSpec, Image, NodeSpec, SystemSpec
 from tests.unit.lab.samples import FACTS, IMAGE, OTHER_IMAGE, config, holding, lines, role, topology
 
 
@@ -86,3 +86,12 @@ def test_every_image_of_a_role_is_looked_at() -> None:
     given = Image(sha256="4" * 64, source="https://x.org/i.img")
     (found,) = with_images(replace(topology(), roles=(own(given),))).roles
     assert found.disks[0].image == given
+
+
+def test_a_node_keeps_who_logs_in() -> None:
+    """cloud-init makes users once."""
+    spec = role("tiny", [0], system=SystemSpec(user="stack"))
+    was = planned(spec)
+    edited = replace(spec, indexes=(0, 1), system=SystemSpec(user="cloud-user"))
+    nodes = planned(edited, was=was).nodes
+    assert [node.system.user for node in nodes.values()] == ["stack", "cloud-user"]

@@ -251,6 +251,19 @@ def test_what_metalab_does_not_do_is_refused_by_name(
         pytest.param(
             "{network: management}\n", "{network: mangement}\n", "Did you mean management", id="net"
         ),
+        pytest.param("type: nat", "mode: nat", "got 'mode', expected only type", id="forward"),
+        pytest.param(
+            "netmask: 255.255.255.0\n    forward: nat",
+            "netmask: 255.255.255.0\n    cidr: 10.0.9.0/24",
+            "one of the two that say cidr",
+            id="two subnets",
+        ),
+        pytest.param(
+            "{{ net + 1 | string }}",
+            "{{ net + " + "9" * 5000 + " }}",
+            "net3.ip_address",
+            id="digits",
+        ),
         pytest.param("stp: true", "spt: true", "networks.net2.spt: got 'spt'", id="unknown"),
     ],
 )
@@ -280,16 +293,33 @@ def test_mistakes_of_a_role(tmp_path: Path, old: str, new: str, says: str) -> No
 
 def test_overrides_go_by_file_by_node_and_by_network(tmp_path: Path) -> None:
     override = {
-        "box": {"memory": "16G", "disks": {"disk2": {"size": "20G"}, "disk11": {"size": "1G"}}},
+        "box": {"memory": "16G", "disks": {"disk2": {"size": "20G"}, "disk4": {"size": "1G"}}},
         "networks": {"net1": {"ip_address": "10.9.8.1"}, "tenant": {"forward": "route"}},
     }
     topology = load(tmp_path, override=override)
     (box,) = topology.roles
     assert box.memory_mib == 16_384
-    assert [disk.size_gib for disk in box.disks] == [64, 20, 12, 1]
+    assert [disk.size_gib for disk in box.disks] == [64, 20, 1, 12]
     data, _, tenant = topology.networks
     assert data.subnet == IPv4Network("10.9.8.0/24")
     assert tenant.forward == "route"
+
+
+def test_nics_in_a_mapping_go_by_their_numbers(tmp_path: Path) -> None:
+    """Whatever the order: the engine hands mappings over with their keys sorted as texts."""
+    nics = "{nic10: {network: tenant}, nic1: {network: data}, nic2: {network: management}}"
+    (box,) = load(
+        tmp_path,
+        role=ROLE.replace("interfaces: null", f"interfaces: {nics}\nexternal_network: data"),
+    ).roles
+    assert [nic.network for nic in box.nics] == ["data", "management", "tenant"]
+
+
+def test_overrides_by_what_nodes_are_called(tmp_path: Path) -> None:
+    role = ROLE.replace("name: box", "name: big_box")
+    for name in ("big_box", "big-box", "box"):
+        (box,) = load(tmp_path, role=role, override={name: {"cpu": 7}}).roles
+        assert (box.role, box.vcpus) == ("big-box", 7)
 
 
 def test_overrides_of_the_short_form() -> None:
@@ -320,7 +350,22 @@ def test_overrides_of_the_short_form() -> None:
             "stacks/Pulumi.foo.yaml: override.networks.net3.ip_address: got 'x",
             id="a network's address",
         ),
+        pytest.param(
+            {"networks": {"managment": {"ip_address": "10.1.1.1"}}},
+            "override.networks.managment: got 'managment', expected one of data, management",
+            id="a network that is not there",
+        ),
     ],
 )
 def test_bad_overrides(tmp_path: Path, override: object, says: str) -> None:
     assert says in problems(tmp_path, override=override)
+
+
+@pytest.mark.parametrize("name", ["size", "disk9", "disk0"])
+def test_what_is_in_no_list_is_refused(name: str) -> None:
+    override = {"controller": {"disks": {name: {"size": "9G"}}}}
+    with pytest.raises(LabError) as caught:
+        load_topology(config(nodes={"controller": 1}, override=override))
+    (line,) = lines(caught.value)
+    assert f"override.controller.disks.{name}: got {name!r}, expected a name with a number" in line
+    assert "from 1 to 2 at its end" in line

@@ -117,7 +117,29 @@ def test_the_system_and_the_machine() -> None:
             "expected one of",
             id="a stylesheet's word",
         ),
-        pytest.param({"devices": "<rng model='{system-property(1)}'/>"}, "no { or }", id="braces"),
+        pytest.param({"devices": "<rng model='{system-property(1)}'/>"}, "{ or }", id="braces"),
+        pytest.param(
+            {"devices": "<watchdog model='&#123;document(1)&#125;'/>"},
+            "{ or }",
+            id="braces by number",
+        ),
+        pytest.param(
+            {"devices": "<rng xmlns:x='http://www.w3.org/1999/XSL/Transform' x:a='b'/>"},
+            "a namespace",
+            id="an attribute of a namespace",
+        ),
+        pytest.param(
+            {"devices": "<rng><backend model='egd' type='unix'/></rng>"}, "a socket", id="a socket"
+        ),
+        pytest.param(
+            {"devices": "<rng><backend><source path='/etc/shadow'/></backend></rng>"},
+            "got a file",
+            id="a file",
+        ),
+        pytest.param({"image_sha256": "a" * 64}, "image_url beside it", id="a checksum of nothing"),
+        pytest.param(
+            {"interfaces": [{"network": "data", "mac": "fe:00:00:00:00:01"}]}, "mac", id="a tap's"
+        ),
         pytest.param(
             {
                 "devices": "<rng><y:b xmlns:y='http://www.w3.org/1999/XSL/Transform'/></rng>",

@@ -8,7 +8,7 @@ import pytest
 from lab import rules
 from lab.facts import DomainFact, HostFacts, KvmFacts, NetworkFact, Taken
 from lab.plan import LabPlan, plan_lab
-from lab.specs import Topology
+from lab.specs import NicSpec, NodeSpec, Topology
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, holding, plan, role, topology
 
 PLAN = plan()
@@ -256,3 +256,17 @@ def test_check_bridge(name: str, ok: bool) -> None:
 )
 def test_check_memory(claimed: int, limit: int | None, ok: bool) -> None:
     assert (rules.check_memory("lab42", claimed, limit) == []) is ok
+
+
+def test_a_mac_of_its_own_is_not_for_a_network_with_dhcp() -> None:
+    """The network's table of MACs stays as it is: an edit of it would cut off every other node."""
+    nics = (NicSpec(network="data", mac="52:54:00:00:00:01"), NicSpec(network="management"))
+    spec = role("tiny", [0], nics=nics)
+    assert verdict(_of(spec)) == []
+    nics = (nics[0], NicSpec(network="management", mac="52:54:00:00:00:02"))
+    (line,) = verdict(_of(replace(spec, nics=nics)))
+    assert "expected a network without dhcp" in line
+
+
+def _of(spec: NodeSpec) -> LabPlan:
+    return plan_lab(config(), replace(topology(), roles=(spec,)), IMAGE, FACTS)

@@ -144,6 +144,12 @@ class Stack:
         """`uv run fab TASK PREFIX ...`."""
         return self.project.run("uv", "run", "--frozen", "fab", task, self.prefix, *words)
 
+    def addressed(self, node: str, count: int = 1, device: str = "") -> str:
+        """A node's IPv4 addresses, once there are so many: a lease may be later than SSH."""
+        show = f"ip -4 -o addr show {f'dev {device}' if device else ''} scope global"
+        wait = f"i=0; while [ $({show} | wc -l) -lt {count} ] && [ $i -lt 30 ]; do "
+        return self.ssh(node, f"{wait} sleep 1; i=$((i + 1)); done; {show}").ok().out
+
     def ssh(self, node: str, command: str, limit_s: float = 60) -> Run:
         """Run a command on a node with the printed ssh_config and nothing else."""
         config = self.project.folder / f"ssh_config.{self.prefix}"

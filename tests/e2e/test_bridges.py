@@ -70,7 +70,7 @@ def test_a_guest_on_a_second_nic(small: Project, hypervisor: Hypervisor, lan: La
     foo.up("--yes").ok()
     foo.print_ssh_config()
     mac = foo.outputs()["nodes"]["tiny-0"]["macs"]["lan"]
-    seen = foo.ssh("tiny-0", "sleep 3; ip -4 addr show dev eth1").ok().out
+    seen = foo.addressed("tiny-0", device="eth1")
     assert lan.leased(mac), "the LAN's server knows it"
     assert f"inet {lan.leased(mac)}/24" in seen
     assert foo.ssh("tiny-0", f"ping -c 1 -W 5 {lan.network}.1").ok()
@@ -96,7 +96,8 @@ def test_a_bridge_of_the_hosts_own(small: Project, hypervisor: Hypervisor, lan: 
     bar = lab(small, hypervisor, "bar")
     bar.up("--yes").ok()
     bar.print_ssh_config()
-    bar.ssh("tiny-0", f"sleep 3; ping -c 1 -W 5 {lan.network}.1").ok()
+    bar.addressed("tiny-0", device="eth1")
+    bar.ssh("tiny-0", f"ping -c 1 -W 5 {lan.network}.1").ok()
     assert lan.leased(bar.outputs()["nodes"]["tiny-0"]["macs"]["lan"])
     bar.pulumi("refresh", "--yes", "--expect-no-changes").ok()
     layout(small, NIC)  # by now it is a part of that bridge
@@ -117,7 +118,7 @@ def test_a_hybrid_layout_takes_two_nics(small: Project, hypervisor: Hypervisor, 
     mix.up().ok()
     macs = mix.outputs()["nodes"]["undercloud-0"]["macs"]
     mix.print_ssh_config()
-    mix.ssh("undercloud-0", "sleep 3").ok()
+    mix.addressed("undercloud-0", device="eth0")
     assert lan.leased(macs["br-ctlplane"]), "the first one leads to the LAN"
     for nic in ("eth1", "eth2"):
         ports = hypervisor.run(f"ls /sys/class/net/br-{nic}/brif").split()
@@ -152,7 +153,7 @@ def test_the_example_on_the_main_nic(small: Project, hypervisor: Hypervisor) -> 
         direct = baz.ssh("cfme-0", "ip -4 addr show dev eth0; ip route").ok().out
         assert f"inet {leased['cfme-0']}/24" in direct
         assert f"default via {lan.network}.1" in direct
-        assert "172.16.0." in baz.ssh("undercloud-0", "ip -4 addr show dev eth1").ok().out
+        assert "172.16.0." in baz.addressed("undercloud-0", device="eth1")
         baz.unchanged().ok()
         assert "cfme-0: ready" in baz.pulumi("up", "--yes", "--replace", "**::ready").ok().out
         assert baz.outputs()["nodes"] == nodes

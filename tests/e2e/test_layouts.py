@@ -78,7 +78,7 @@ def test_seven_nics_in_the_order_of_the_layout(six: Stack) -> None:
     order = ["br-ctlplane", *internal, "br-external", "management"]
     shown = six.ssh("controller-0", "cat /sys/class/net/eth?/address").ok().out.split()
     assert shown == [node["macs"][slot] for slot in order]
-    seen = six.ssh("controller-0", "ip -4 -o addr show scope global").ok().out
+    seen = six.addressed("controller-0", len(order))
     got = {line.split()[1]: line.split()[3].partition("/")[0] for line in seen.splitlines()}
     planned = (node["addresses"][slot] for slot in order)
     assert got == {f"eth{place}": address for place, address in enumerate(planned)}
@@ -88,7 +88,7 @@ def test_nodes_get_what_dhcp_is_said_to_give(small: Project, hypervisor: Hypervi
     split = built(small, hypervisor, "split", "split_nets", "undercloud:1")
     addresses = split.outputs()["nodes"]["undercloud-0"]["addresses"]
     assert addresses["data"].endswith(".100")
-    assert addresses["data"] in split.ssh("undercloud-0", "ip -4 addr show dev eth0").ok().out
+    assert addresses["data"] in split.addressed("undercloud-0", device="eth0")
     split.destroy().ok()
 
 
@@ -98,7 +98,7 @@ def test_a_node_answers_on_every_network(
 ) -> None:
     stack = built(small, hypervisor, "plain", layout, "undercloud:1")
     addresses = stack.outputs()["nodes"]["undercloud-0"]["addresses"]
-    seen = stack.ssh("undercloud-0", "sleep 1; ip -4 -o addr show scope global").ok().out
+    seen = stack.addressed("undercloud-0", len(addresses))
     assert {line.split()[3].partition("/")[0] for line in seen.splitlines()} == set(
         addresses.values()
     )

@@ -39,6 +39,14 @@ def _of_json(got: object, opening: str) -> object:
     return got
 
 
+def _listed(got: object) -> object:
+    """The items of a list's JSON text, or of `a, b`; anything else as it is."""
+    found = _of_json(got, "[")
+    if isinstance(found, str):
+        return [part.strip() for part in found.split(",") if part.strip()]
+    return found
+
+
 class Reader:
     """Questions to one mapping. The questions asked are its schema: `close` refuses other keys."""
 
@@ -94,9 +102,7 @@ class Reader:
 
         An item that is no mapping stands for one with the key `short` alone: `64G` for `size: 64G`.
         """
-        got = _of_json(self._ask(key), "[")
-        if isinstance(got, str):
-            got = [part.strip() for part in got.split(",") if part.strip()]
+        got = _listed(self._ask(key))
         found = cast("list[object]", got if isinstance(got, list) else [got])
         if not fewest <= len(found) <= most:
             self.refuse(key, found, f"a list of {fewest} to {most}", "list")
@@ -147,19 +153,13 @@ class Reader:
         self.refuse(key, got, allowed, "reference", near(str(got), among))
         return next(iter(among), "")
 
-    def names(self, key: str, among: Collection[str] = ()) -> tuple[str, ...]:
-        """Answer a list of names: a list, its JSON text, or `a, b` in one text.
-
-        With `among`, at least one of these; without, any names or none.
-        """
-        got = _of_json(self._ask(key, _REQUIRED if among else ""), "[")
-        if isinstance(got, str):
-            got = [part.strip() for part in got.split(",") if part.strip()]
-        if not isinstance(got, list) or (among and not got):
-            self.refuse(key, cast("object", got), "a list of names", "list")
+    def names(self, key: str) -> tuple[str, ...]:
+        """Answer a list of names, or none: a list, its JSON text, or `a, b` in one text."""
+        got = _listed(self._ask(key, ""))
+        if not isinstance(got, list):
+            self.refuse(key, got, "a list of names", "list")
             return ()
-        words = tuple(str(item) for item in cast("list[object]", got))
-        return self._among(key, words, among) if among else words
+        return tuple(str(item) for item in cast("list[object]", got))
 
     def subnet(self, key: str) -> tuple[IPv4Network, int]:
         """Answer an IPv4 subnet of /16 to /29, and the host number of the hypervisor's address.
@@ -255,13 +255,6 @@ class Reader:
         known = sorted(self._asked)
         for key in sorted(set(self._raw) - self._asked):
             self.refuse(key, key, f"only {', '.join(known)}", "unknown-key", near(key, known))
-
-    def _among(self, key: str, words: Sequence[str], among: Collection[str]) -> tuple[str, ...]:
-        for word in words:
-            if word not in among:
-                allowed = f"names among {', '.join(among)}"
-                self.refuse(key, word, allowed, "reference", near(word, among))
-        return tuple(word for word in words if word in among)
 
     def _ask(self, key: str, default: object = _REQUIRED) -> object:
         self._asked.add(key)

@@ -150,13 +150,12 @@ class Outline(Reader):
         self._asked_for(key, _NAME)
         return next(iter(among), _ANY)
 
-    def names(self, key: str, among: Collection[str] = ()) -> tuple[str, ...]:
+    def names(self, key: str) -> tuple[str, ...]:
         """A list of names, or one text."""
-        least = 1 if among else 0
-        listed = {"type": "array", "items": _NAME, "minItems": least}
+        listed = {"type": "array", "items": _NAME, "minItems": 0}
         self._asked_for(key, {"anyOf": [listed, {"type": "string"}]})
-        self._optional |= set() if among else {key}
-        return tuple(among)
+        self._optional.add(key)
+        return ()
 
     def subnet(self, key: str) -> tuple[IPv4Network, int]:
         """A subnet."""

@@ -42,7 +42,7 @@ def domain_xslt(prefix: str, node: NodePlan, pool_path: str, vnc_password: str =
     for nic in node.nics:
         if nic.filter:
             match = f"/domain/devices/interface[mac/@address='{nic.mac.upper()}']"
-            rules.append((match, f"{_COPY}<filterref filter={quoteattr(nic.filter)}/></xsl:copy>"))
+            rules.append((match, _with(f"<filterref filter={quoteattr(nic.filter)}/>")))
     if not node.deploy_os and node.machine.firmware == "bios":
         # The firmware's own words are all there is to see of a blank node.
         rules.append(("/domain/os/type", '<xsl:copy-of select="."/><bios useserial="yes"/>'))
@@ -79,7 +79,7 @@ def _machine(node: NodePlan) -> Iterator[tuple[str, str]]:
     if node.machine.firmware != "bios":
         yield from _uefi(secure=node.machine.firmware == "uefi-secure")
     if node.machine.devices:
-        yield "/domain/devices", _inside("devices", "".join(node.machine.devices))
+        yield "/domain/devices", _with("".join(node.machine.devices))
 
 
 def _uefi(*, secure: bool) -> Iterator[tuple[str, str]]:
@@ -89,14 +89,14 @@ def _uefi(*, secure: bool) -> Iterator[tuple[str, str]]:
     features = "".join(f'<feature enabled="{wish}" name="{word}"/>' for word in words)
     loader = '<loader secure="yes"/>' if secure else ""
     efi = f"<firmware>{features}</firmware>{loader}"
-    yield "/domain/os", _inside("os", efi, '<xsl:attribute name="firmware">efi</xsl:attribute>')
+    yield "/domain/os", _with(efi, '<xsl:attribute name="firmware">efi</xsl:attribute>')
     if secure:
-        yield "/domain/features", _inside("features", '<smm state="on"/>')
+        yield "/domain/features", _with('<smm state="on"/>')
 
 
-def _inside(element: str, more: str, attributes: str = "") -> str:
+def _with(more: str, attributes: str = "") -> str:
     """An element as it is, and more in it."""
-    return f'<{element}>{attributes}<xsl:apply-templates select="@*|node()"/>{more}</{element}>'
+    return f'<xsl:copy>{attributes}<xsl:apply-templates select="@*|node()"/>{more}</xsl:copy>'
 
 
 def network_xslt(prefix: str, network: NetworkPlan) -> str:
@@ -122,12 +122,10 @@ def network_xslt(prefix: str, network: NetworkPlan) -> str:
         if network.forward == "nat":
             rules.append(("/network/forward", '<forward mode="nat"><nat ipv6="yes"/></forward>'))
     if network.srvs:  # the provider forgets them when it reads a network with a domain
-        body = '<xsl:copy><xsl:apply-templates select="@*|node()"/>{}</xsl:copy>'
-        rules.append(("/network/dns", body.format("".join(map(_srv, network.srvs)))))
+        rules.append(("/network/dns", _with("".join(map(_srv, network.srvs)))))
     return _stylesheet(rules)
 
 
-_COPY = '<xsl:copy><xsl:apply-templates select="@*|node()"/>'
 _TYPE_FILE = '<xsl:attribute name="type">file</xsl:attribute>'
 
 

@@ -73,8 +73,18 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
     most = subnet.num_addresses - 2 if subnet else MOST_NUMBER
     dhcp, span = entry.host_numbers("dhcp", at_least=FIRST_NUMBER, at_most=most)
     lan = _lan(entry, bridged=forward == BRIDGE)
-    spec = NetworkSpec(name=name, subnet=subnet, forward=forward, dhcp=dhcp, span=span, lan=lan)
-    spec = network_options(entry, spec)
+    spec = network_options(
+        entry,
+        NetworkSpec(
+            name=name,
+            subnet=subnet,
+            host_number=host,
+            forward=forward,
+            dhcp=dhcp,
+            span=span,
+            lan=lan,
+        ),
+    )
     entry.close()
     if lan and (subnet or dhcp):
         allowed = f"neither cidr nor dhcp, which the LAN has (forward: {BRIDGE})"
@@ -83,7 +93,7 @@ def _network(name: str, entry: Reader) -> NetworkSpec:
         entry.refuse("cidr", None, f"{_SUBNET} (forward: {forward})", "subnet")
     if subnet is None and dhcp and lan is None:
         entry.refuse("cidr", None, f"{_SUBNET} (dhcp)", "subnet")
-    return replace(spec, host_number=host)
+    return spec
 
 
 def _lan(entry: Reader, *, bridged: bool) -> LanSpec | None:

@@ -7,17 +7,16 @@ the place that somebody wrote, in the words that stand there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
 from lab.errors import Problem
-from lab.files import Document, KeyPath, Source
+from lab.files import Document, KeyPath
 from lab.longnet import network_words
 from lab.naming import ROLE
-from lab.sheet import Place, Sheet, children, mapping_of
+from lab.sheet import Place, Sheet, children, mapping_of, number_of
 
 _VSWITCH = "Virtual switches are not supported"
 _BGP = "BGP topologies are not supported"
@@ -69,7 +68,7 @@ def tell(document: Document) -> Told:
     read = _layout if "networks" in document.raw else _role
     raw = dict(read(sheet, document.raw))
     places = {**document.source.places, **sheet.places}
-    source = Source(document.source.name, document.source.lines, places)
+    source = replace(document.source, places=places)
     return Told(Document(raw, source), tuple(sheet.notes), tuple(sheet.problems))
 
 
@@ -269,5 +268,5 @@ _ROLE: dict[str, _Handler] = {
 
 def _natural(item: tuple[str | int, object]) -> tuple[int, str]:
     """Sorts `disk2` before `disk10`."""
-    digits = re.search(r"[0-9]{1,4}$", str(item[0]))
-    return int(digits[0]) if digits else 0, str(item[0])
+    name = str(item[0])
+    return number_of(name), name

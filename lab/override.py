@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.errors import Problem, shown
-from lab.files import Document, KeyPath, Source
-from lab.sheet import children, mapping_of
+from lab.files import Document, KeyPath
+from lab.sheet import children, mapping_of, number_of
 
 NETWORKS = "networks"  # beside the roles, by the names of their files or nodes
 _SHORT = {"disks": "size", "interfaces": "network"}  # what an item in short stands for
@@ -32,7 +31,7 @@ def overridden(
     places = dict(document.source.places)
     merge = _Merge(places, problems)
     raw = mapping_of(merge.merged(document.raw, patch, (), where)) or {}
-    return Document(raw, Source(document.source.name, document.source.lines, places))
+    return Document(raw, replace(document.source, places=places))
 
 
 def network_keys(layout: Mapping[str, Any]) -> dict[str, str]:
@@ -65,8 +64,8 @@ class _Merge:
         self, items: list[Any], words: Mapping[str, Any], at: tuple[KeyPath, str, str]
     ) -> list[Any]:
         path, where, short = at
-        for key, value in sorted(words.items(), key=lambda item: _number(item[0])):
-            index, most = _number(key) - 1, len(items)
+        for key, value in sorted(words.items(), key=lambda item: number_of(item[0])):
+            index, most = number_of(key) - 1, len(items)
             if not 0 <= index <= most:
                 allowed = f"a name with a number from 1 to {most + 1} at its end, such as disk2"
                 self.problems.append(Problem(f"{where}.{key}", shown(key), allowed, "override"))
@@ -78,8 +77,3 @@ class _Merge:
                 *items[index + 1 :],
             ]
         return items
-
-
-def _number(key: str) -> int:
-    digits = re.search(r"[0-9]{1,4}$", key)
-    return int(digits[0]) if digits else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -64,6 +65,12 @@ class Sheet:
 def mapping_of(value: object) -> dict[str, Any] | None:
     """A mapping, or None."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def number_of(name: str) -> int:
+    """The number at the end of `disk2`; 0 where there is none."""
+    digits = re.search(r"[0-9]{1,4}$", name)
+    return int(digits[0]) if digits else 0
 
 
 def children(value: object) -> Iterator[tuple[str | int, Any]]:

@@ -108,7 +108,7 @@ class ReadinessProvider(ResourceProvider):
 def _wait(
     props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]], known: Mapping[str, str]
 ) -> dict[str, Any]:
-    from lab.host.readiness import ReadyNode, wait_ready  # noqa: PLC0415
+    from lab.host.readiness import ReadyNode, wait_ready_anew  # noqa: PLC0415
     from lab.host.shared import borrow  # noqa: PLC0415
 
     waited = [
@@ -124,15 +124,15 @@ def _wait(
     ]
     found: dict[str, str] = {}
     if waited:
-        with borrow(from_wire(props)) as shell:
-            late = wait_ready(
-                shell,
-                waited,
-                props["private_key"],
-                timeout_s=int(props["timeout_s"]),
-                progress=progress_of(props),
-                found=found,
-            )
+        spec = from_wire(props)
+        late = wait_ready_anew(
+            lambda: borrow(spec),
+            waited,
+            props["private_key"],
+            timeout_s=int(props["timeout_s"]),
+            progress=progress_of(props),
+            found=found,
+        )
         if late:
             raise RuntimeError("\n".join(str(node) for node in late))
     on_lan = {node["name"] for node in props["nodes"].values() if "bridge" in node}

@@ -6,9 +6,10 @@ import io
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Literal
 
-from lab.host.session import Channel, Hear, Outcome, PKey, Session, Transport, execute
+from lab.host.session import Channel, Hear, Outcome, PKey, Session, Transport, Wire, execute
 
 GuestRung = Literal["port", "SSH", "host key", "forwarding"]
 _PROHIBITED = 1  # RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -41,7 +42,8 @@ class _GuestSession:
     def run(
         self, command: str, *, timeout_s: float = 60, stdin: str = "", hear: Hear | None = None
     ) -> Outcome:
-        return execute(self.transport, command, timeout_s=timeout_s, stdin=stdin, hear=hear)
+        words = f"sh -c {quote(command)}"
+        return execute(self.transport, words, timeout_s=timeout_s, stdin=stdin, hear=hear)
 
 
 @contextmanager
@@ -59,7 +61,8 @@ def log_in(gateway: Transport, target: Guest, *, timeout_s: float) -> Generator[
     import paramiko  # noqa: PLC0415 - comes with fabric, whose 0.2 s only users of SSH should pay
 
     channel = _open_channel(gateway, target, timeout_s)
-    transport: Transport = paramiko.Transport(channel)
+    wire: Channel = Wire(channel)
+    transport: Transport = paramiko.Transport(wire)
     try:
         _authenticate(transport, target, timeout_s)
         yield _GuestSession(target.address, transport)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from lab.host.diagnosis import diagnose, diagnosis_script
@@ -20,8 +21,10 @@ POLL_S = 0.3
 ATTEMPT_S = 10  # for each stage of one login; an emulated guest needs seconds for a key exchange
 DIAGNOSIS_S = 30
 THREADS = 64
+CONNECTIONS = 5  # one after the other, as each is lost
 RECOVERABLE = 2  # cloud-init's exit code for "degraded done"
 FINAL_RUNGS = ("host key", "forwarding")  # waiting does not mend them
+LOST = "connection"  # the rung below all others: to the hypervisor
 
 # `status --wait` alone says nothing about what went wrong; --long does. Guests without cloud-init
 # are ready when they answer.
@@ -47,7 +50,8 @@ class NotReady:
     """A node that did not become ready, and how far it came."""
 
     node: str
-    rung: str  # that failed: domain, lease, address, port, SSH, host key, forwarding, cloud-init
+    # That failed: connection, domain, lease, address, port, SSH, host key, forwarding, cloud-init.
+    rung: str
     reason: str
     console: str = ""  # its last lines
 
@@ -91,6 +95,8 @@ def wait_ready(  # noqa: PLR0913 - two of them take what there is to tell
 
     def wait(node: ReadyNode) -> NotReady | None:
         address, rung, reason = _poll(shell, node, private_key, begun + timeout_s)
+        if rung == LOST:
+            return NotReady(node=node.name, rung=rung, reason=reason)
         if rung:
             return _diagnose(shell, node, rung, reason)
         place = f" at {address}" if node.bridge else ""
@@ -103,6 +109,39 @@ def wait_ready(  # noqa: PLR0913 - two of them take what there is to tell
         return tuple(late for late in pool.map(wait, nodes) if late)
 
 
+def wait_ready_anew(  # noqa: PLR0913 - as above
+    open_gateway: Callable[[], AbstractContextManager[Gateway]],
+    nodes: Sequence[ReadyNode],
+    private_key: str,
+    *,
+    timeout_s: float,
+    progress: Progress,
+    found: dict[str, str] | None = None,
+) -> tuple[NotReady, ...]:
+    """Wait as `wait_ready` does, over another connection when one is lost.
+
+    Raises:
+        LabError: there is no connection; see lab.host.shell.connect.
+    """
+    deadline = time.monotonic() + timeout_s
+    late: dict[str, NotReady] = {}
+    waited = nodes
+    for _ in range(CONNECTIONS):
+        left_s = max(0.0, deadline - time.monotonic())
+        with open_gateway() as shell:
+            now = wait_ready(
+                shell, waited, private_key, timeout_s=left_s, progress=progress, found=found
+            )
+        for node in waited:  # those that were lost before may be ready by now
+            late.pop(node.name, None)
+        late |= {node.node: node for node in now}
+        waited = [n for n in waited if n.name in late and late[n.name].rung == LOST]
+        if not waited:
+            break
+        progress("the connection to the hypervisor was lost, and is opened again")
+    return tuple(late[node.name] for node in nodes if node.name in late)
+
+
 def _poll(
     shell: Gateway, node: ReadyNode, private_key: str, deadline: float
 ) -> tuple[str, str, str]:
@@ -111,6 +150,8 @@ def _poll(
     while True:
         address = node.address or _find(shell, node, turn)
         rung, reason = _try(shell, node, address, private_key, deadline)
+        if rung and not shell.alive:
+            return address, LOST, "the connection to the hypervisor was lost"
         # Who has an address of a LAN now need not be who had it before.
         final = rung in FINAL_RUNGS and not node.bridge
         if not rung or rung == "cloud-init" or final or time.monotonic() + POLL_S >= deadline:

@@ -1,7 +1,15 @@
-"""One command on an SSH channel: the wire below lab.host.shell and lab.host.guests."""
+"""One command on an SSH channel: the wire below lab.host.shell and lab.host.guests.
+
+OpenSSH ends a whole connection when one of its channels goes on after it was closed. paramiko
+answers the host's CLOSE in a thread of its own, and what another thread was about to send comes
+after it (paramiko issues 1115 and 1705). So nobody may send while the host may close: a command
+holds its channel open until it has seen the end of its input, and a channel that is shared is a
+Wire.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +29,7 @@ VIRSH = "virsh -q -c qemu:///system"  # how our scripts ask libvirt
 TIMED_OUT = 124  # as coreutils' timeout says it
 CONNECTION_LOST = 255  # as OpenSSH says it
 TAIL_LINES = 3
+_HOLD_OPEN = '"$@"; code=$?; cat >/dev/null; exit $code'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,13 @@ def execute(
     """Run a command on a channel of its own of a paramiko.Transport.
 
     The transport may be shared between threads. A lost connection is an Outcome, too.
+
+    Args:
+        transport: where to.
+        command: a simple command; the login shell may be any.
+        timeout_s: seconds until we give up here; what bounds the command itself is its own affair.
+        stdin: what it reads. A command that ends before it has read everything is fine.
+        hear: told each line of standard output as it comes.
     """
     deadline = time.monotonic() + timeout_s
     try:
@@ -107,8 +123,8 @@ def execute(
 def _converse(
     channel: Channel, command: str, stdin: str, deadline: float, hear: Hear | None
 ) -> Outcome:
-    channel.exec_command(command)
-    with suppress(OSError):  # a command may end before it has read everything
+    channel.exec_command(f"sh -c {quote(_HOLD_OPEN)} sh {command}")
+    with suppress(OSError):  # the connection was lost, which what is read next will say
         channel.sendall(stdin.encode())
     channel.shutdown_write()
     # One after the other will do: a channel's window buffers 2 MiB, far more than we ever ask for.
@@ -135,3 +151,24 @@ def _drain(
             *lines, begun = (begun + chunk).split(b"\n")
             for line in lines:
                 hear(line.decode(errors="replace"))
+
+
+class Wire:
+    """A channel as a socket for another transport: nothing is sent after it was closed."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._turn = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a channel has
+        return getattr(self._channel, name)
+
+    def send(self, data: bytes) -> int:
+        """Send some of the data; answer how much."""
+        with self._turn:
+            return int(self._channel.send(data))
+
+    def close(self) -> None:
+        """Close the channel once what is being sent is on its way."""
+        with self._turn:
+            self._channel.close()

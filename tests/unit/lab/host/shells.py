@@ -74,6 +74,7 @@ class ScriptedGateway(ScriptedShell):
 
     def __init__(self, logins: dict[str, list[GuestError | Outcome]], diagnosis: str = "") -> None:
         super().__init__([])
+        self.alive = True
         self.logins = logins
         self.diagnosis = diagnosis
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from lab.host import readiness
 from lab.host.diagnosis import diagnose, diagnosis_script
 from lab.host.guests import Guest, GuestError
 from lab.host.lan import find_script, read_address
-from lab.host.readiness import ReadyNode, wait_ready
-from lab.host.session import Outcome
+from lab.host.readiness import ReadyNode, wait_ready, wait_ready_anew
+from lab.host.session import Outcome, Session
 from tests.unit.lab.host.shells import LocalShell, ScriptedGateway
 
 READY = Outcome(0)
@@ -74,6 +75,45 @@ def test_each_node_that_is_late_is_named_in_order() -> None:
     assert [each.node for each in late] == ["foo-tiny-0", "foo-tiny-1", "foo-tiny-3"]
     assert len(shell.sent) == 3  # one look each, and only at those
     assert wait_ready(shell, [], "k", timeout_s=0.1, progress=print) == ()
+
+
+class Cut(ScriptedGateway):
+    """A connection that is lost when the first guest is asked."""
+
+    def guest(self, target: Guest, *, timeout_s: float = 10) -> AbstractContextManager[Session]:
+        self.alive = False
+        return super().guest(target, timeout_s=timeout_s)
+
+
+def test_a_lost_connection_is_said_at_once_and_not_taken_for_the_guests() -> None:
+    (late,) = wait_ready(Cut({"10.0.0.1": [CLOSED]}), [node(1)], "k", timeout_s=60, progress=print)
+    assert (late.rung, late.console) == ("connection", "")
+
+
+def test_a_lost_connection_is_opened_again_for_those_that_wait() -> None:
+    both: dict[str, list[GuestError | Outcome]] = {"10.0.0.1": [CLOSED], "10.0.0.2": [STRANGER]}
+    gateways = [Cut(both), ScriptedGateway({"10.0.0.1": [READY], "10.0.0.2": [STRANGER]})]
+    said: list[str] = []
+    late = wait_ready_anew(
+        lambda: nullcontext(gateways.pop(0)),
+        [node(1), node(2)],
+        "key",
+        timeout_s=60,
+        progress=said.append,
+    )
+    assert [(each.node, each.rung) for each in late] == [("foo-tiny-2", "host key")]
+    assert "opened again" in said[0]
+
+
+def test_it_gives_up_where_every_connection_is_lost() -> None:
+    (late,) = wait_ready_anew(
+        lambda: nullcontext(Cut({"10.0.0.1": [CLOSED]})),
+        [node(1)],
+        "key",
+        timeout_s=60,
+        progress=print,
+    )
+    assert late.rung == "connection"
 
 
 def on_lan() -> ReadyNode:

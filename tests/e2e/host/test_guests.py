@@ -44,7 +44,7 @@ def test_all_guests_are_waited_for_over_one_connection(shell: Gateway) -> None:
     assert sorted(line.split(":")[0] for line in said) == ["g-1", "g-10", "g-2"]
     begun = time.monotonic()
     wait_ready(shell, nodes, CLIENT.private, timeout_s=TIMEOUT_S, progress=said.append)
-    assert time.monotonic() - begun < 15  # they are up: nothing to wait for
+    assert time.monotonic() - begun < 30  # they are up: nothing to wait for
 
 
 def test_a_wrong_host_key_fails_at_once(shell: Gateway) -> None:
@@ -74,12 +74,12 @@ def test_a_failure_names_the_rung_and_shows_the_console(shell: Gateway) -> None:
 def test_power_off_lets_the_guest_finish_and_takes_its_logs_only(shell: Gateway) -> None:
     others = shell.run(f"ls {LOG_DIR}/g-10* {LOG_DIR}/g-2*").stdout
     shell.run(f"touch {console_log('g-1')}.0")
-    assert power_off(shell, "g-1", uuid=TWO.uuid, timeout_s=20) == "foreign"
-    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=20) == "shut down"
-    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=20) == "off already"
+    assert power_off(shell, "g-1", uuid=TWO.uuid, timeout_s=60) == "foreign"
+    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=60) == "shut down"
+    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=60) == "off already"
     assert not shell.run(f"ls {LOG_DIR} | grep '^g-1[.]'").ok
     assert shell.run(f"ls {LOG_DIR}/g-10* {LOG_DIR}/g-2*").stdout == others
-    assert power_off(shell, "no-such", uuid=ONE.uuid, timeout_s=20) == "absent"
+    assert power_off(shell, "no-such", uuid=ONE.uuid, timeout_s=60) == "absent"
 
 
 def test_power_off_ends_a_guest_that_does_not_listen(shell: Gateway) -> None:

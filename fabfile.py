@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ from typing import Any
 from fabric import task  # type: ignore[import-untyped]
 from invoke import Exit
 
+from lab.config import StackConfig
+from lab.edit import extended, parse_more, shift, shrunk
 from lab.errors import LabError
 from lab.host import operator
-from lab.operation import DEFAULT_LAB, Target, parse_target
+from lab.operation import DEFAULT_LAB, Target, parse_target, stack_config
 from lab.shelf import judge_all, shelf
+from lab.specs import Topology
+from lab.stackfile import with_nodes
+from lab.topology import load_topology
 from lab.views.doctor import doctor as report
+from lab.views.edit import edit as edit_view
 from lab.views.places import home
 from lab.views.shelf import table_of, verdicts
 
@@ -80,6 +87,32 @@ def check_topology(_context: object, path: str, also: list[str]) -> None:
         raise Exit(code=1)
 
 
+@task(
+    positional=["prefix", "nodes"],
+    help={"prefix": "the environment", "nodes": "how many more of which role: compute:1,ceph:2"},
+)
+def extend(_context: object, prefix: str, nodes: str) -> None:
+    """Ask for more nodes in a stack's file, and say what the next `pulumi up` will do."""
+    with _said_plainly():
+        more = parse_more(nodes)
+        _edit(prefix, lambda config, _topology: extended(config, more))
+
+
+@task(
+    positional=["prefix", "nodes"],
+    help={
+        "prefix": "the environment",
+        "nodes": "who goes for good: compute-1,compute-3",
+        "last": "let a role go with its last node",
+    },
+)
+def remove_nodes(_context: object, prefix: str, nodes: str, *, last: bool = False) -> None:
+    """Take nodes out in a stack's file, and say what the next `pulumi up` will do."""
+    names = [word.strip() for word in nodes.split(",") if word.strip()]
+    with _said_plainly():
+        _edit(prefix, lambda config, topology: shrunk(config, topology, names, last=last))
+
+
 @task(positional=["host"], help={**HOST, **LAB})
 def doctor(  # noqa: PLR0913, PLR0917 - each is an option
     _context: object,
@@ -122,6 +155,22 @@ def restore(
     with _said_plainly():
         target = _target(host, user, key, known_hosts)
         _say(operator.give_back(target.config, _say))
+
+
+def _edit(prefix: str, change: Callable[[StackConfig, Topology], StackConfig]) -> None:
+    """Judge an edit of a stack's file, then make it: nobody is left with half of one."""
+    file = STACKS / f"Pulumi.{prefix}.yaml"
+    before = stack_config(prefix, STACKS)
+    was = load_topology(before)
+    after = change(before, was)
+    now = load_topology(after)
+    text = with_nodes(file.read_text(), after.nodes, after.removed)
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(text)
+    shutil.copymode(file, new)
+    new.replace(file)
+    sys.stdout.write(edit_view(prefix, shift(was, now)))
+    _say(f"\n{file.parent.name}/{file.name} says so now; to have it: pulumi up -s {prefix}")
 
 
 def _target(host: str, user: str, key: str, known_hosts: str, **lab: str) -> Target:

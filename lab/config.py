@@ -106,7 +106,7 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
     config = StackConfig(
         prefix=prefix,
         hypervisor=_hypervisor(entry),
-        nodes=_counts(entry),
+        nodes=counts_of(entry),
         removed=tuple(dict.fromkeys(entry.names("remove-nodes"))),
         network=entry.text("topology-network", default="3_nets"),
         override=entry.plain("override"),
@@ -166,7 +166,7 @@ def is_ipv6(address: str) -> bool:
         return False
 
 
-def _counts(entry: Reader) -> dict[str, int]:
+def counts_of(entry: Reader) -> dict[str, int]:
     """Read `undercloud:1,controller:3` or the same as a mapping."""
     key = "topology-nodes"
     got = entry.raw(key)

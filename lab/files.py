@@ -17,6 +17,11 @@ from lab.errors import LabError, Problem, shown
 MAX_BYTES = 1_000_000  # of one topology file; the largest shipped one has a few kilobytes
 MAX_NODES = 50_000  # of one YAML tree after aliases are followed: a bomb ends here
 KeyPath = tuple[str | int, ...]
+_KINDS: dict[type, str] = {
+    yaml.ScalarNode: "scalar",
+    yaml.MappingNode: "mapping",
+    yaml.SequenceNode: "sequence",
+}
 _CORE = "tag:yaml.org,2002:"
 _TAGS = {_CORE + tag for tag in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
@@ -78,6 +83,50 @@ def load_yaml(path: Path, name: str) -> Document:
     if not isinstance(raw, dict):
         raise _unreadable(name, type(raw).__name__, "a mapping of keys")
     return Document(cast("dict[str, Any]", raw), Source(name, tree.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the value of a key stands in a YAML text."""
+
+    key: int  # index of the key's first character, or of an item's
+    column: int  # of that character
+    begin: int  # of the value
+    end: int  # behind it
+    kind: str  # "scalar", "mapping" or "sequence"
+    flow: bool  # a collection in braces or brackets
+    style: str = ""  # of a scalar: its quotes, "|" or ">"; empty: plain
+
+
+def spans(text: str) -> dict[KeyPath, Span]:
+    """Find the place of every value in a YAML text that load_yaml has accepted."""
+    found: dict[KeyPath, Span] = {}
+    root = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
+    if root is not None:
+        _find(root, (), found)
+    return found
+
+
+def _find(node: yaml.Node, path: KeyPath, found: dict[KeyPath, Span]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _note(key, value, (*path, str(key.value)), found)
+    elif isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            _note(item, item, (*path, place), found)
+
+
+def _note(key: yaml.Node, value: yaml.Node, path: KeyPath, found: dict[KeyPath, Span]) -> None:
+    found[path] = Span(
+        key=key.start_mark.index,
+        column=key.start_mark.column,
+        begin=value.start_mark.index,
+        end=value.end_mark.index,
+        kind=_KINDS[type(value)],
+        flow=bool(getattr(value, "flow_style", False)),
+        style=str(getattr(value, "style", "") or ""),
+    )
+    _find(value, path, found)
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:

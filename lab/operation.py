@@ -56,8 +56,8 @@ def parse_target(host: str, stacks: Path, **options: str) -> Target:
     given = {key.replace("_", "-"): value for key, value in options.items() if value}
     file = stacks / f"Pulumi.{host}.yaml"
     if re.fullmatch(r"[\w-]+", host) and file.is_file():
-        settings = {**_settings(file), **given}
-        return Target(config=parse_config(settings, prefix=host), of_stack=True, wanted=True)
+        config = stack_config(host, stacks, given)
+        return Target(config=config, of_stack=True, wanted=True)
     least = {"host-address": host, "topology-nodes": DEFAULT_LAB}
     try:
         config = parse_config({**least, **given}, prefix="operator")
@@ -65,6 +65,18 @@ def parse_target(host: str, stacks: Path, **options: str) -> Target:
         raise as_options(error) from None
     wanted = "topology-nodes" in given
     return Target(config=replace(config, prefix=OPERATOR), of_stack=False, wanted=wanted)
+
+
+def stack_config(
+    prefix: str, stacks: Path, given: Mapping[str, object] | None = None
+) -> StackConfig:
+    """Read the file of one stack; what is given wins.
+
+    Raises:
+        LabError: there is no such file, or it cannot be understood.
+    """
+    file = stacks / f"Pulumi.{prefix}.yaml"
+    return parse_config({**_settings(file), **(given or {})}, prefix=prefix)
 
 
 def as_options(error: LabError) -> LabError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lab.errors import Problem, shown
 from lab.naming import node_name, node_order, split_node_name
@@ -29,8 +29,7 @@ def check_removed(counts: Mapping[str, int], removed: Iterable[str], where: str)
     """Refuse names in `remove-nodes` that no node bears, or has borne."""
     every = [node_name(role, index) for role, count in counts.items() for index in range(count)]
     every.sort(key=node_order)
-    more = ", ..." if len(every) > SHOWN_NODES else ""
-    allowed = f"nodes of topology-nodes: {', '.join(every[:SHOWN_NODES])}{more}"
+    allowed = few(every)
     names = set(every)
     return [
         Problem(
@@ -43,6 +42,24 @@ def check_removed(counts: Mapping[str, int], removed: Iterable[str], where: str)
         for word in removed
         if word not in names
     ]
+
+
+def check_emptied(
+    counts: Mapping[str, int], removed: Collection[str], where: str, next_step: str
+) -> list[Problem]:
+    """Refuse that a role loses its last node by name: more likely a slip than a wish."""
+    left = indexes_left(counts, removed)
+    return [
+        Problem(where, f"all {role} nodes", "one that stays", "last-node", next_step)
+        for role, count in counts.items()
+        if count and not left[role]
+    ]
+
+
+def few(names: Sequence[str]) -> str:
+    """Some of the names that are allowed."""
+    more = ", ..." if len(names) > SHOWN_NODES else ""
+    return f"nodes of topology-nodes: {', '.join(names[:SHOWN_NODES])}{more}"
 
 
 def _as_meant(word: str) -> str:

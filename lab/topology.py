@@ -15,12 +15,13 @@ from lab.layout import Layout, parse_layout
 from lab.longform import tell
 from lab.override import NETWORKS, network_keys, overridden
 from lab.reader import Reader, near
-from lab.removal import check_removed, indexes_left
+from lab.removal import check_emptied, check_removed, indexes_left
 from lab.role import parse_role
 from lab.sheet import mapping_of
 from lab.specs import NodeSpec, Topology
 
 SHOWN_NAMES = 8  # of the catalogue; a line's worth
+_NO_ROLE = "Take the role out of topology-nodes, and its nodes out of remove-nodes, to have none"
 CATALOGUE = Path(__file__).parent.parent / "topologies"
 
 
@@ -48,6 +49,7 @@ def load_topology(config: StackConfig, local: Path = Path("topologies")) -> Topo
     counts = {role.role: config.nodes[file] for file, role in roles.items()}
     if len(counts) == len(config.nodes):  # else it is unknown what nodes are called, or how many
         problems += check_removed(counts, config.removed, f"{where}: remove-nodes")
+        problems += check_emptied(counts, config.removed, f"{where}: remove-nodes", _NO_ROLE)
         problems += shift.unused({*counts, *config.nodes})
     refuse(problems)
     left = indexes_left(counts, config.removed)

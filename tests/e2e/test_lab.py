@@ -100,7 +100,7 @@ def test_the_pack_judged_the_run(demo: Stack) -> None:
 
 def test_one_more_node_leaves_the_others_alone(demo: Stack, bare_hypervisor: Hypervisor) -> None:
     was = {i: _identity(demo, bare_hypervisor, i) for i in range(3)}
-    demo.project.run("pulumi", "config", "set", "-s", "demo", "topology-nodes", "tiny:4").ok()
+    assert "come    tiny-3" in demo.fab("extend", "tiny:1").ok().out
     demo.up().ok()
     demo.print_ssh_config()
     assert {i: _identity(demo, bare_hypervisor, i) for i in range(3)} == was
@@ -109,7 +109,11 @@ def test_one_more_node_leaves_the_others_alone(demo: Stack, bare_hypervisor: Hyp
 
 def test_remove_nodes_takes_that_one_only(demo: Stack, bare_hypervisor: Hypervisor) -> None:
     was = {i: _identity(demo, bare_hypervisor, i) for i in (0, 2, 3)}
-    demo.project.run("pulumi", "config", "set", "-s", "demo", "remove-nodes", "tiny-1").ok()
+    was_said = demo.file.read_text()
+    assert "[remove-nodes]" in demo.fab("remove-nodes", "tiny-9").refused().out
+    assert "[last-node]" in demo.fab("remove-nodes", "tiny-0,tiny-1,tiny-2,tiny-3").refused().out
+    assert demo.file.read_text() == was_said
+    assert "go      tiny-1, with their disks" in demo.fab("remove-nodes", "tiny-1").ok().out
     demo.up().ok()
     assert {i: _identity(demo, bare_hypervisor, i) for i in (0, 2, 3)} == was
     domains = bare_hypervisor.run("virsh list --all --name").split()

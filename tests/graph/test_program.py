@@ -57,7 +57,7 @@ GOLDEN = Path(__file__).parent / "golden"
             id="what roles and layouts can ask for",
         ),
         pytest.param(
-            "none-left", {"topology_nodes": "ironic:1", "remove_nodes": "ironic-0"}, id="holes"
+            "hole", {"topology_nodes": "ironic:2", "remove_nodes": "ironic-0"}, id="holes"
         ),
     ],
 )

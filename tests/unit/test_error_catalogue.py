@@ -198,6 +198,7 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "role": lambda _: setting(topology_nodes="Controller:1"),
         "role-name": lambda _: choice(nodes={"tripleo": 1, "undercloud": 1}),
         "remove-nodes": lambda _: choice(nodes={"tiny": 3}, removed=("tiny1",)),
+        "last-node": lambda _: choice(nodes={"tiny": 1}, removed=("tiny-0",)),
         "text": lambda _: setting(host_address="lab 42"),
         "choice": lambda _: setting(virt_type="kmv"),
         "boolean": lambda _: setting(host_memory_overcommit="maybe"),

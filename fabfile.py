@@ -19,6 +19,8 @@ from lab.config import StackConfig
 from lab.edit import extended, parse_more, shift, shrunk
 from lab.errors import LabError
 from lab.host import operator
+from lab.host.cleanup import Wish, clean
+from lab.host.shell import connect
 from lab.operation import DEFAULT_LAB, Target, parse_target, stack_config
 from lab.shelf import judge_all, shelf
 from lab.specs import Topology
@@ -155,6 +157,43 @@ def restore(
     with _said_plainly():
         target = _target(host, user, key, known_hosts)
         _say(operator.give_back(target.config, _say))
+
+
+@task(
+    positional=["host"],
+    help={
+        **HOST,
+        "prefix": "the environment to remove",
+        "all": "remove every environment, and what is not metalab's: all but the network default",
+        "yes": "ask nothing",
+        "yes_remove_foreign": "ask nothing, though with --all foreign machines go, too",
+    },
+)
+def cleanup(  # noqa: PLR0913 - each is an option
+    _context: object,
+    host: str,
+    prefix: str = "",
+    user: str = "",
+    key: str = "",
+    known_hosts: str = "",
+    *,
+    all: bool = False,  # noqa: A002 - the option's name
+    yes: bool = False,
+    yes_remove_foreign: bool = False,
+) -> None:
+    """Remove an environment whose state is lost, by what the hypervisor knows of it."""
+    wish = Wish(prefix=prefix, everything=all, sure=yes, sure_of_foreign=yes_remove_foreign)
+    with _said_plainly():
+        config = _target(host, user, key, known_hosts).config
+        with connect(config.hypervisor) as shell:
+            clean(shell, wish, shutdown_s=config.shutdown_timeout_s, ask=_ask, progress=_say)
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:  # nobody is there
+        return ""
 
 
 def _edit(prefix: str, change: Callable[[StackConfig, Topology], StackConfig]) -> None:

@@ -25,6 +25,7 @@ from lab.facts import (
 )
 from lab.files import load_yaml
 from lab.host import refusals
+from lab.host.cleanup import no_wish
 from lab.host.distributions import UBUNTU, check_os
 from lab.host.packages import busy, unresolved
 from lab.images import load_image
@@ -304,6 +305,9 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "lease-subnet": lambda _: leased("192.0.2.0/24"),
         "lease-lost": lambda _: lost(),
         "prefix-owned": lambda _: owned(),
+    },
+    "Operations": {
+        "cleanup": lambda _: [no_wish("lab42", ("foo", "foo2"))],
     },
 }
 RULES = {rule: make for phase in PHASES.values() for rule, make in phase.items()}

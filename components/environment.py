@@ -70,4 +70,14 @@ class Environment(pulumi.ComponentResource):
             if node.deploy_os
         }
         host = (config.hypervisor, config.ready_timeout_s)
+        # After everything, so that the engine deletes it first: where it is protected, a destroy
+        # ends there. It is never replaced, so no edit meets the protection.
+        last = pulumi.ResourceOptions(
+            depends_on=[
+                *self.networks.by_name.values(),
+                *(power for group in self.groups.values() for power in group.powers.values()),
+            ],
+            protect=config.protect,
+        )
+        opts = pulumi.ResourceOptions.merge(opts, last)
         return Readiness("ready", host, nodes, self.private_key, opts)

@@ -63,6 +63,7 @@ class StackConfig:
     vnc_external: bool = False  # the screens of nodes answer on every address of the host
     vnc_password: str = field(default="", repr=False)  # from a secret of the stack
     host_restore: str = "settings"
+    protect: bool = False  # `pulumi destroy` refuses
     ready_timeout_s: int = 300  # from a started domain to SSH, for all nodes together
     shutdown_timeout_s: int = 30  # for a guest to power itself off before it is cut
 
@@ -118,6 +119,7 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
         vnc_external=entry.boolean("vnc-external", default=False),
         vnc_password=_vnc_password(entry),
         host_restore=entry.choice("host-restore", RESTORE, default=RESTORE[0]),
+        protect=entry.boolean("protect", default=False),
         ready_timeout_s=entry.integer("ready-timeout", at_least=5, at_most=86_400, default=300),
         shutdown_timeout_s=entry.integer("shutdown-timeout", at_least=0, at_most=3_600, default=30),
     )

@@ -165,6 +165,22 @@ def test_another_state_of_a_prefix_is_refused_and_takes_nothing(
     assert hypervisor.inventory() == before
 
 
+def test_a_protected_environment_can_be_edited_and_not_destroyed(
+    foo: Stack, hypervisor: Hypervisor
+) -> None:
+    foo.configure(protect=True)
+    foo.up().ok()
+    before = hypervisor.inventory()
+    assert "protected" in foo.destroy().refused().out
+    assert "protected" in foo.pulumi("destroy", "--yes", "--skip-preview").refused().out
+    assert hypervisor.inventory() == before
+    foo.configure(topology_nodes="tiny:3,blank:1")
+    foo.up().ok()
+    foo.configure(protect=False)
+    foo.up().ok()
+    assert "foo-blank-1" not in hypervisor.run("virsh list --all --name").split()
+
+
 def test_destroy_takes_its_own_and_nothing_else(foo: Stack, hypervisor: Hypervisor) -> None:
     foo.destroy().ok()
     assert hypervisor.run("virsh list --name").split() == ["foo2-blank-0"]

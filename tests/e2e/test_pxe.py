@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 
@@ -76,8 +75,7 @@ def test_a_blank_node_boots_what_the_undercloud_serves(lab: Stack, hypervisor: H
     said = console(hypervisor, f"{subnet}.200/24 by DHCP", after=before)
     assert f"net0: {subnet}.200/255.255.255.0" in said, "iPXE, by the undercloud's DHCP"
     for file in ("boot.ipxe", "vmlinuz", "initrd"):
-        # A slow one shows how far it is, in between.
-        assert re.search(rf"{re.escape(file)}\.\.\.[^a-z]*ok", said), said
+        assert f"{file}... " in said, said  # its end may be lost: the kernel takes the line over
     assert "no disk of its own (started over the network?)" in said, "the system that was served"
 
 

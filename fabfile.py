@@ -20,6 +20,7 @@ from lab.edit import extended, parse_more, shift, shrunk
 from lab.errors import LabError
 from lab.host import operator
 from lab.host.cleanup import Wish, clean
+from lab.host.drift import find_drift
 from lab.host.shell import connect
 from lab.operation import DEFAULT_LAB, Target, parse_target, stack_config
 from lab.shelf import judge_all, shelf
@@ -27,6 +28,7 @@ from lab.specs import Topology
 from lab.stackfile import with_nodes
 from lab.topology import load_topology
 from lab.views.doctor import doctor as report
+from lab.views.drift import drifted
 from lab.views.edit import edit as edit_view
 from lab.views.places import home
 from lab.views.shelf import table_of, verdicts
@@ -157,6 +159,22 @@ def restore(
     with _said_plainly():
         target = _target(host, user, key, known_hosts)
         _say(operator.give_back(target.config, _say))
+
+
+@task(
+    positional=["prefix"],
+    help={
+        "prefix": "the environment",
+        "mend": "repair what needs no engine: the preparation, what is stopped or paused",
+    },
+)
+def drift(_context: object, prefix: str, *, mend: bool = False) -> None:
+    """Compare an environment with its stack's file and its lease; exit 1 if they differ."""
+    with _said_plainly():
+        found = find_drift(stack_config(prefix, STACKS), mend=mend, progress=_say)
+    sys.stdout.write(drifted(prefix, found))
+    if found:
+        raise Exit(code=1)
 
 
 @task(

@@ -23,6 +23,7 @@ _OPTIONS = {  # what a setting is called on the command line
     "topology-nodes": "--nodes",
     "virt-type": "--virt-type",
 }
+_HIDDEN = "********"  # in place of a secret: as long as a password of VNC may be
 _SETTING = re.compile(r"stacks/Pulumi\.\w+\.yaml: ([\w-]+)")
 
 
@@ -91,7 +92,12 @@ def _settings(file: Path) -> Mapping[str, object]:
     raw: object = load_yaml(file, f"stacks/{file.name}").raw.get("config")
     entries: dict[str, object] = cast("Any", raw) if isinstance(raw, dict) else {}
     return {
-        key.removeprefix(_PROJECT): value
+        key.removeprefix(_PROJECT): _HIDDEN if _is_secret(value) else value
         for key, value in entries.items()
         if key.startswith(_PROJECT)
     }
+
+
+def _is_secret(value: object) -> bool:
+    """Whether only the engine can read it."""
+    return isinstance(value, dict) and list(cast("dict[str, object]", value)) == ["secure"]

@@ -206,7 +206,7 @@ def _networks(sections: Sections) -> tuple[NetworkFact, ...]:
 
 
 def _network(text: str) -> NetworkFact:
-    xml = _parse_xml(text)
+    xml = parse_xml(text)
     bridge, owner = xml.find("bridge"), xml.find(f"metadata/{OWNER_TAG}")
     return NetworkFact(
         name=xml.findtext("name", ""),
@@ -224,7 +224,7 @@ def _addresses_of(network: ET.Element, family: str) -> Iterator[str]:
             yield f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}"
 
 
-def _parse_xml(text: str) -> ET.Element:
+def parse_xml(text: str) -> ET.Element:
     """Parse what libvirt printed. Without a document type there are no entities to blow up."""
     if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         message = "a document type in libvirt's XML"

@@ -48,7 +48,7 @@ def examine(target: Target) -> Examination:
         plan = attempt(partial(plan_for, facts), problems)
         unfit = _unfit(target.config, facts)
         steps = () if unfit else _steps(target.config, facts, plan)
-        true, users = _survey(steps, shell)
+        true, users = survey(steps, shell)
     problems += check_plan(plan, facts) if plan else []
     problems = [problem for problem in problems if problem not in unfit]  # said already
     return Examination(
@@ -106,7 +106,7 @@ def give_back(config: StackConfig, progress: Progress) -> str:
         failure = restore([mark_step(OPERATOR)], shell, prefix=OPERATOR, progress=progress)
         if failure:
             raise RuntimeError(failure)
-        _, users = _survey((), shell)
+        _, users = survey((), shell)
     still = f"stays prepared for {', '.join(users)}" if users else "given back"
     return f"{shell.address}: {still}"
 
@@ -143,7 +143,7 @@ def _virt_type(config: StackConfig, facts: HostFacts) -> str:
     return plan_virt_type(config.virt_type, nobody, facts)[0]
 
 
-def _survey(steps: Sequence[HostStep], shell: Shell) -> tuple[list[bool], list[str]]:
+def survey(steps: Sequence[HostStep], shell: Shell) -> tuple[list[bool], list[str]]:
     """Ask in one round trip which steps are true, and who uses the host."""
     script = "\n".join([*map(_asked, steps), _USERS])
     outcome = shell.run(script, timeout_s=PROBE_TIMEOUT_S * (len(steps) + 1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.operation import DEFAULT_LAB, OPERATOR, parse_target
+from lab.operation import DEFAULT_LAB, OPERATOR, parse_target, stack_config
 from lab.topology import load_topology
 
 STACK = """\
@@ -69,3 +69,11 @@ def test_an_unreadable_stack_is_named(stacks: Path) -> None:
     (stacks / "Pulumi.odd.yaml").write_text("config: [")
     with pytest.raises(LabError, match=r"stacks/Pulumi\.odd\.yaml.*\[file\]"):
         parse_target("odd", stacks)
+
+
+def test_a_secret_of_a_stack_is_there_and_not_read(tmp_path: Path) -> None:
+    """Only the engine can decrypt it, and hand tools need no more than that it is set."""
+    text = "config:\n  metalab:host-address: h\n  metalab:topology-nodes: tiny:1\n"
+    secret = "  metalab:vnc-external: true\n  metalab:vnc-password:\n    secure: v1:abc\n"
+    (tmp_path / "Pulumi.foo.yaml").write_text(text + secret)
+    assert stack_config("foo", tmp_path).vnc_external

@@ -74,6 +74,6 @@ def test_an_unreadable_stack_is_named(stacks: Path) -> None:
 def test_a_secret_of_a_stack_is_there_and_not_read(tmp_path: Path) -> None:
     """Only the engine can decrypt it, and hand tools need no more than that it is set."""
     text = "config:\n  metalab:host-address: h\n  metalab:topology-nodes: tiny:1\n"
-    secret = "  metalab:vnc-external: true\n  metalab:vnc-password:\n    secure: v1:abc\n"
-    (tmp_path / "Pulumi.foo.yaml").write_text(text + secret)
+    vnc = "  metalab:vnc-external: true\n  metalab:vnc-password:\n    secure: v1:abc\n"
+    (tmp_path / "Pulumi.foo.yaml").write_text(text + vnc)
     assert stack_config("foo", tmp_path).vnc_external

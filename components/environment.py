@@ -69,7 +69,7 @@ class Environment(pulumi.ComponentResource):
             for name, node in self._plan.nodes.items()
             if node.deploy_os
         }
-        host = (config.hypervisor, config.ready_timeout_s)
+        host = (config.hypervisor, self._plan.prefix, config.ready_timeout_s)
         # After everything, so that the engine deletes it first: where it is protected, a destroy
         # ends there. It is never replaced, so no edit meets the protection.
         last = pulumi.ResourceOptions(

@@ -104,6 +104,13 @@ class ReadinessProvider(ResourceProvider):
         new = {k: node for k, node in news["nodes"].items() if olds["nodes"].get(k) != node}
         return UpdateResult(_wait(news, new, olds.get("found") or {}))
 
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Nothing is undone, but it goes first: what the rest needs is asked for here."""
+        from lab.host.forward import check_forward  # noqa: PLC0415
+
+        if "prefix" in props:  # else it was made before it went first
+            check_forward(from_wire(props), props["prefix"])
+
 
 def _wait(
     props: dict[str, Any], nodes: Mapping[str, Mapping[str, str]], known: Mapping[str, str]
@@ -150,14 +157,15 @@ class Readiness(Resource, module="metalab", name="Readiness"):
     def __init__(
         self,
         name: str,
-        host: tuple[HypervisorSpec, int],
+        host: tuple[HypervisorSpec, str, int],
         nodes: Mapping[str, Mapping[str, pulumi.Input[str]]],
         private_key: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        spec, timeout_s = host
+        spec, prefix, timeout_s = host
         props: dict[str, Any] = {
             **to_wire(spec),
+            "prefix": prefix,
             "nodes": dict(nodes),
             "timeout_s": timeout_s,
             "private_key": private_key,

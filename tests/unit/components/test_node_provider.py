@@ -68,3 +68,14 @@ def test_who_was_found_stays_found(waited: list[str]) -> None:
     assert second is not None
     assert waited == ["foo-near-2"]
     assert second["found"] == {"foo-near-1": "192.0.2.3", "foo-near-2": "192.0.2.1"}
+
+
+def test_what_goes_first_asks_for_what_the_rest_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A destroy that cannot go on begins nothing; what an older metalab made asks nothing."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "lab.host.forward.check_forward", lambda _spec, prefix: asked.append(prefix)
+    )
+    ReadinessProvider().delete("ready", {**props("tiny-0"), "prefix": "foo"})
+    ReadinessProvider().delete("ready", props("tiny-0"))
+    assert asked == ["foo"]

@@ -11,18 +11,17 @@ from components.environment import Environment
 from components.outputs import export_outputs, tell
 from components.settings import check_programs, mute_debug_lines, stack_settings
 from lab.config import parse_config
-from lab.errors import LabError, both
+from lab.errors import LabError
 from lab.host.decision import decide
 from lab.host.forward import open_way
 from lab.host.settle import settle
 from lab.host.steps import steps_for
-from lab.images import load_image, with_images
-from lab.topology import load_topology
+from lab.images import load_lab
 
 mute_debug_lines()
 try:
     config = parse_config(stack_settings(), prefix=pulumi.get_stack())
-    topology, image = both(lambda: with_images(load_topology(config)), lambda: load_image(config))
+    topology, image = load_lab(config)
     way = open_way(config.hypervisor, config.prefix)
     judged = partial(decide, config, topology, image, check_programs())
     lasting = not pulumi.runtime.is_dry_run()

@@ -45,12 +45,10 @@ class PowerProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Switch the node off and remove its logs."""
-        from lab.host.forward import check_forward  # noqa: PLC0415
         from lab.host.power import power_off  # noqa: PLC0415
         from lab.host.shared import borrow  # noqa: PLC0415
 
-        if "prefix" in props:  # else it was made when the plugin always went by itself
-            check_forward(from_wire(props), props["prefix"])
+        _check_way(props)
         with borrow(from_wire(props)) as shell:
             said = power_off(
                 shell,
@@ -106,10 +104,15 @@ class ReadinessProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Nothing is undone, but it goes first: what the rest needs is asked for here."""
-        from lab.host.forward import check_forward  # noqa: PLC0415
+        _check_way(props)
 
-        if "prefix" in props:  # else it was made before it went first
-            check_forward(from_wire(props), props["prefix"])
+
+def _check_way(props: dict[str, Any]) -> None:
+    """Refuse to begin an end that the plugin could not go on with."""
+    from lab.host.forward import check_forward  # noqa: PLC0415
+
+    if "prefix" in props:  # else an older metalab made it, which did not ask
+        check_forward(from_wire(props), props["prefix"])
 
 
 def _wait(

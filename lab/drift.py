@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from itertools import chain
 
-from lab.plans import SYSTEM_DISK, DiskPlan, LabPlan, NetworkPlan, NodePlan
+from lab.plans import DiskPlan, LabPlan, NetworkPlan, NodePlan
 from lab.storage import LEASES_DIR, LOG_DIR, PREFIXES_DIR, pool_path
 
-VIRSH = "virsh -q -c qemu:///system"
 GIB = 1024**3
 KIB_OF_MIB = 1024
 
@@ -126,16 +125,15 @@ def _network(plan: LabPlan, wanted: NetworkPlan, seen: Seen) -> Iterator[Drift]:
             f"{_refresh(plan)} {target}, twice: the second time without --target",
         )
         return
-    start = f"{VIRSH} net-start {wanted.name}"
     if not found.active:
+        start = f"virsh net-start {wanted.name}"
         yield Drift(where, "stopped", "inactive", "active", _mend(plan), start)
     elif not found.up:
-        yield Drift(
-            where, "bridge down", "down", "up", _mend(plan), f"ip link set {wanted.bridge} up"
-        )
+        link = f"ip link set {wanted.bridge} up"
+        yield Drift(where, "bridge down", "down", "up", _mend(plan), link)
     if found.autostart != wanted.autostart:
         flag = "" if wanted.autostart else " --disable"
-        start = f"{VIRSH} net-autostart {wanted.name}{flag}"
+        start = f"virsh net-autostart {wanted.name}{flag}"
         words = _word(found.autostart), _word(wanted.autostart)
         yield Drift(where, "autostart", *words, _mend(plan), start)
     address = f"{wanted.gateway}/{IPv4Network(wanted.subnet).prefixlen}" if wanted.subnet else ""
@@ -158,7 +156,7 @@ def _network(plan: LabPlan, wanted: NetworkPlan, seen: Seen) -> Iterator[Drift]:
 
 
 def _pool(plan: LabPlan, seen: Seen) -> Iterator[Drift]:
-    where, start = f"pool {plan.pool}", f"{VIRSH} pool-start {plan.pool}"
+    where, start = f"pool {plan.pool}", f"virsh pool-start {plan.pool}"
     if not seen.pool:
         yield Drift(where, "undefined", "none", "a pool", _refresh(plan))
     elif seen.pool != "running":
@@ -167,7 +165,7 @@ def _pool(plan: LabPlan, seen: Seen) -> Iterator[Drift]:
 
 def _node(plan: LabPlan, node: NodePlan, seen: Seen) -> Iterator[Drift]:
     for disk in node.disks:
-        yield from _volume(node, disk, seen)
+        yield from _volume(disk, seen)
     if node.deploy_os and node.seed not in seen.volumes:
         again = _again(plan, f"CloudInitDisk::{node.node}-seed")
         yield Drift(f"volume {node.seed}", "missing", "none", "a seed", again)
@@ -176,7 +174,7 @@ def _node(plan: LabPlan, node: NodePlan, seen: Seen) -> Iterator[Drift]:
     if found is None:
         yield Drift(where, "undefined", "none", "a domain", _refresh(plan))
         return
-    start, resume = f"{VIRSH} autostart {node.name}", f"{VIRSH} resume {node.name}"
+    start, resume = f"virsh autostart {node.name}", f"virsh resume {node.name}"
     if found.state == "paused":
         yield Drift(where, "paused", "paused", "running", _mend(plan), resume)
     elif node.deploy_os and found.state != "running":
@@ -207,17 +205,16 @@ def _node(plan: LabPlan, node: NodePlan, seen: Seen) -> Iterator[Drift]:
     yield from _differences(where, pairs, anew)
 
 
-def _volume(node: NodePlan, disk: DiskPlan, seen: Seen) -> Iterator[Drift]:
+def _volume(disk: DiskPlan, seen: Seen) -> Iterator[Drift]:
     where, found = f"volume {disk.volume}", seen.volumes.get(disk.volume)
     lost = "its data is gone: `fab remove-nodes`, or put the file back"
     if found is None:
         yield Drift(where, "missing", "none", "a disk", lost)
         return
-    of_system = node.deploy_os and disk.target == SYSTEM_DISK
     pairs: list[tuple[str, object, object]] = [
         ("size", found.size, disk.size_gib * GIB),
         ("format", found.kind, disk.kind),
-        ("base", found.base, disk.base if of_system or disk.image else ""),
+        ("base", found.base, disk.base),
     ]
     yield from _differences(where, pairs, lost)
 

@@ -10,7 +10,7 @@ from lab.errors import Problem, refuse
 from lab.files import Source
 from lab.naming import node_name, node_order
 from lab.reader import Reader
-from lab.removal import check_emptied, check_removed, few, indexes_left
+from lab.removal import check_emptied, check_removed, emptied, few
 from lab.specs import NodeSpec, Topology
 
 
@@ -66,7 +66,7 @@ def shrunk(
         if name in gone
     ]
     removed = (*config.removed, *out)
-    empty = [role for role, left in indexes_left(counts, removed).items() if not left]
+    empty = emptied(counts, removed)
     if not last:
         problems += check_emptied(counts, removed, where, "`--last` takes the role out")
     refuse(problems)

@@ -7,15 +7,24 @@ from functools import partial
 from pathlib import Path
 
 from lab.config import StackConfig
-from lab.errors import LabError, Problem, attempt, refuse
+from lab.errors import LabError, Problem, attempt, both, refuse
 from lab.files import expand, load_yaml, sha256_of, unset_names
 from lab.reader import Reader, near
 from lab.specs import Image, NodeSpec, Topology
-from lab.topology import CATALOGUE
+from lab.topology import CATALOGUE, load_topology
 
-__all__ = ["Image", "image_names", "load_image", "with_images"]
+__all__ = ["Image", "image_names", "load_image", "load_lab", "with_images"]
 
 URL_SCHEMES = ("http://", "https://")
+
+
+def load_lab(config: StackConfig) -> tuple[Topology, Image | None]:
+    """Read all that a configuration names: the topology, and the image of its nodes.
+
+    Raises:
+        LabError: every problem of either.
+    """
+    return both(lambda: with_images(load_topology(config)), lambda: load_image(config))
 
 
 def load_image(config: StackConfig) -> Image | None:

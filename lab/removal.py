@@ -48,12 +48,15 @@ def check_emptied(
     counts: Mapping[str, int], removed: Collection[str], where: str, next_step: str
 ) -> list[Problem]:
     """Refuse that a role loses its last node by name: more likely a slip than a wish."""
-    left = indexes_left(counts, removed)
     return [
         Problem(where, f"all {role} nodes", "one that stays", "last-node", next_step)
-        for role, count in counts.items()
-        if count and not left[role]
+        for role in emptied(counts, removed)
     ]
+
+
+def emptied(counts: Mapping[str, int], removed: Collection[str]) -> list[str]:
+    """The roles of which no node is left."""
+    return [role for role, left in indexes_left(counts, removed).items() if not left]
 
 
 def few(names: Sequence[str]) -> str:

@@ -50,7 +50,8 @@ def _with_removed(text: str, names: list[str]) -> str:
 
 def _with_new_key(text: str, found: Mapping[KeyPath, Span], value: str) -> str:
     if found[NODES[:1]].flow:
-        return _replaced(text, _behind(found[NODES]), f', "{REMOVED[-1]}": "{value}"')
+        behind = replace(found[NODES], begin=found[NODES].end)
+        return _replaced(text, behind, f', "{REMOVED[-1]}": "{value}"')
     line = f"{' ' * found[NODES].column}{REMOVED[-1]}: {value}\n"
     return _inserted(text, _last(found, NODES), line)
 
@@ -91,10 +92,6 @@ def _replaced(text: str, span: Span, value: str) -> str:
     return text[: span.begin] + value + text[span.end :]
 
 
-def _behind(span: Span) -> Span:
-    return Span(span.key, span.column, span.end, span.end, span.kind, span.flow)
-
-
 def _last(found: Mapping[KeyPath, Span], path: KeyPath) -> Span:
     """The last value of what a key holds: a block itself ends where the next key begins."""
     span = found[path]
@@ -108,16 +105,18 @@ def _inserted(text: str, after: Span, lines: str) -> str:
     """Whole lines behind the line in which a value ends."""
     if not lines:
         return text
-    end = after.end - 1 if text[after.begin : after.end].endswith("\n") else after.end
-    place = text.find("\n", end)
-    if place < 0:
-        return f"{text}\n{lines}"
-    return text[: place + 1] + lines + text[place + 1 :]
+    place = _next_line(text, after)
+    return text[:place] + lines + text[place:] if place else f"{text}\n{lines}"
 
 
 def _without_lines(text: str, span: Span) -> str:
     """The lines from a key to the end of its value, gone."""
     begin = text.rfind("\n", 0, span.key) + 1
+    place = _next_line(text, span)
+    return text[:begin] + (text[place:] if place else "")
+
+
+def _next_line(text: str, span: Span) -> int:
+    """Where the line behind the one in which a value ends begins; 0: there is none."""
     ends = text[span.begin : span.end].endswith("\n")
-    place = text.find("\n", span.end - 1 if ends else span.end)
-    return text[:begin] + (text[place + 1 :] if place >= 0 else "")
+    return text.find("\n", span.end - 1 if ends else span.end) + 1

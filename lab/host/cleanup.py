@@ -10,7 +10,7 @@ from shlex import quote
 from lab.errors import LabError, Problem
 from lab.host.leases import read_leases
 from lab.host.lock import Progress
-from lab.host.orphans import sweep
+from lab.host.orphans import OWNER_LINE, sweep
 from lab.host.power import power_off
 from lab.host.runner import restore
 from lab.host.session import VIRSH
@@ -29,7 +29,7 @@ LIST_TIMEOUT_S = 120
 # One line for each thing, with its owner as its metadata says: names prove nothing.
 _LIST = f"""
 owner() {{
-  o=$(tr "'" '"' | grep ':owner .*project="metalab"' | sed -n 's/.*prefix="\\([^"]*\\)".*/\\1/p')
+  o=$({OWNER_LINE} | sed -n 's/.*prefix="\\([^"]*\\)".*/\\1/p')
   echo "${{o:-{_NOBODY}}}"
 }}
 for f in {LEASES_DIR}/*.json {RESERVED_DIR}/*.json {PREFIXES_DIR}/* {IMAGES_DIR}/prefixes/*; do

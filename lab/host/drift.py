@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Interface
@@ -13,25 +13,27 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lab.config import StackConfig
-from lab.drift import VIRSH, DomainSeen, Drift, NetworkSeen, Seen, VolumeSeen, drift
-from lab.errors import LabError, Problem, both, refuse
+from lab.drift import DomainSeen, Drift, NetworkSeen, Seen, VolumeSeen, drift
+from lab.errors import LabError, Problem, refuse
 from lab.facts import HostFacts
 from lab.host.distributions import check_os
 from lab.host.facts import OWNER_TAG, look, parse_xml
 from lab.host.lock import Progress
 from lab.host.operator import survey
 from lab.host.runner import converge
+from lab.host.session import VIRSH
 from lab.host.shell import Gateway, Shell, connect
 from lab.host.step import HostStep
 from lab.host.steps import steps_for
 from lab.host.users import authorize_steps
-from lab.images import load_image, with_images
+from lab.images import load_lab
+from lab.lease import Lease
 from lab.plan import plan_lab
 from lab.plans import LabPlan
 from lab.storage import LOG_DIR, PREFIXES_DIR, pool_path
-from lab.topology import load_topology
 
 _MARK = "@@metalab"
+_VIRSH = f'virsh() {{ command {VIRSH} "$@"; }}'  # how lab.drift's words reach libvirt
 LOOK_TIMEOUT_S = 300  # hundreds of domains
 
 
@@ -47,45 +49,49 @@ def find_drift(config: StackConfig, *, mend: bool, progress: Progress) -> tuple[
         LabError: no connection, no facts, or a stack's file that makes no plan.
         RuntimeError: a step of the preparation failed.
     """
-    topology, image = both(lambda: with_images(load_topology(config)), lambda: load_image(config))
+    topology, image = load_lab(config)
     with connect(config.hypervisor) as shell:
         facts = look(shell)
         refuse(check_os(facts, config.hypervisor.address))
         plan = plan_lab(config, topology, image, facts)
-        found = _compare(plan, facts, shell)
+        lease = facts.leases.get(plan.prefix)
+        steps = _steps(plan, facts, lease, shell.user)
+        found = _compare(plan, lease, steps, shell)
         if mend and found:
-            _mend(plan, facts, found, shell, progress)
-            found = _compare(plan, look(shell), shell)
+            _mend(plan, steps, found, shell, progress)
+            found = _compare(plan, lease, steps, shell)
     return found
 
 
-def _compare(plan: LabPlan, facts: HostFacts, shell: Gateway) -> tuple[Drift, ...]:
-    steps = _steps(plan, facts, shell)
-    true, _ = survey(steps, shell)
-    untrue = [step.name for step, holds in zip(steps, true, strict=True) if not holds]
-    seen = replace(see(plan, shell), lease=plan.prefix in facts.leases, untrue=untrue)
-    return drift(plan, seen)
-
-
-def _steps(plan: LabPlan, facts: HostFacts, shell: Gateway) -> tuple[HostStep, ...]:
+def _steps(plan: LabPlan, facts: HostFacts, lease: Lease | None, user: str) -> tuple[HostStep, ...]:
     """Those of the preparation, and the lab's own key, which the lease bears."""
-    lease = facts.leases.get(plan.prefix)
-    keys = authorize_steps(plan.prefix, shell.user, lease.owner) if lease and lease.owner else ()
+    keys = authorize_steps(plan.prefix, user, lease.owner) if lease and lease.owner else ()
     return (*steps_for(plan, facts), *keys)
 
 
+def _compare(
+    plan: LabPlan, lease: Lease | None, steps: Sequence[HostStep], shell: Gateway
+) -> tuple[Drift, ...]:
+    true, _ = survey(steps, shell)
+    untrue = [step.name for step, holds in zip(steps, true, strict=True) if not holds]
+    return drift(plan, replace(see(plan, shell), lease=lease is not None, untrue=untrue))
+
+
 def _mend(
-    plan: LabPlan, facts: HostFacts, found: tuple[Drift, ...], shell: Gateway, progress: Progress
+    plan: LabPlan,
+    steps: Sequence[HostStep],
+    found: Sequence[Drift],
+    shell: Gateway,
+    progress: Progress,
 ) -> None:
     again = partial(connect, plan.config.hypervisor)
-    steps = _steps(plan, facts, shell)
     if any(one.where == "host" for one in found):
         result = converge(steps, shell, prefix=plan.prefix, progress=progress, again=again)
         if result.failure:
             raise RuntimeError(result.failure)
     for one in found:
         if one.mend:
-            outcome = shell.run(one.mend)
+            outcome = shell.run(f"{_VIRSH}\n{one.mend}")
             said = "repaired" if outcome.ok else f"not repaired: {outcome.tail}"
             progress(f"{one.where}: {one.kind}: {said}")
 

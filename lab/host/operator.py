@@ -9,7 +9,7 @@ from shlex import quote
 
 from lab.checks import Examination, check_host, check_lab
 from lab.config import StackConfig
-from lab.errors import LabError, Problem, attempt, both, refuse
+from lab.errors import LabError, Problem, attempt, refuse
 from lab.facts import HostFacts
 from lab.host.facts import look
 from lab.host.kvm import pending
@@ -18,7 +18,7 @@ from lab.host.session import Outcome
 from lab.host.shell import Shell, connect
 from lab.host.step import HostStep
 from lab.host.steps import check_os, mark_step, steps_as_set, steps_for
-from lab.images import Image, load_image, with_images
+from lab.images import Image, load_lab
 from lab.lease import Lease
 from lab.operation import OPERATOR, Target, as_options
 from lab.plan import plan_lab
@@ -115,10 +115,7 @@ def _planner(target: Target) -> Callable[[HostFacts], LabPlan]:
     """Read what a lab is made of, before anybody is asked anything."""
     config = target.config
     if target.of_stack:
-        topology, image = both(
-            lambda: with_images(load_topology(config)), lambda: load_image(config)
-        )
-        return partial(plan_lab, config, topology, image)
+        return partial(plan_lab, config, *load_lab(config))
     try:
         return partial(plan_lab, config, load_topology(config), _ANY_IMAGE)
     except LabError as error:

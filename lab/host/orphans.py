@@ -13,6 +13,9 @@ from lab.storage import LEASES_DIR, LOG_DIR, pool_name, pool_path
 
 # Prints the nodes of a lease's file, those that leave included: its keys on the second level.
 LEASED_NODES = r"""sed -n 's/^  "\([a-z0-9-]*\)": {$/\1/p'"""
+# Prints the line of a definition that says whose it is; nothing, where it is not metalab's. xmllint
+# need not be installed, and the element is ours.
+OWNER_LINE = """tr "'" '"' | grep ':owner .*project="metalab"'"""
 SHUTDOWN_S = 10  # for a guest that nobody had time to use
 
 # Files of a pool stay: a volume that is there is adopted by the provider, data and all.
@@ -44,9 +47,9 @@ def sweep(shell: Shell, prefix: str) -> None:
 
 
 def _sweep(prefix: str) -> str:
-    # A sudoer's virsh is root's here; xmllint need not be installed, and the element is ours.
+    # A sudoer's virsh is root's here.
     return f"""command -v virsh >/dev/null || exit 0
-ours() {{ tr "'" '"' | grep ':owner .*project="metalab"' | grep -q 'prefix="{prefix}"'; }}
+ours() {{ {OWNER_LINE} | grep -q 'prefix="{prefix}"'; }}
 for d in $({VIRSH} list --all --name | grep '^{prefix}-'); do
   {VIRSH} dumpxml --inactive "$d" | ours || continue
   {VIRSH} destroy "$d" >/dev/null 2>&1

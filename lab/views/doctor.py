@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from textwrap import wrap
 
 from lab.checks import Check, Examination
+from lab.views.hanging import hanging
 
-WIDTH = 100  # columns; longer texts go on below themselves
 _VERDICT, _NAME = 9, 20  # columns of the first two fields
 TRUE, TO_DO = "true", "to do"
 
@@ -30,15 +29,6 @@ def _steps(found: Examination) -> Iterator[str]:
 
 
 def _rows(checks: Iterable[Check]) -> Iterator[str]:
-    margin = " " * (2 + _VERDICT + _NAME)
     for check in checks:
         head = f"  {check.verdict:{_VERDICT}}{check.name:{_NAME - 1}} "
-        # A path or a command that is torn apart cannot be copied.
-        yield from wrap(
-            check.text,
-            WIDTH,
-            initial_indent=head,
-            subsequent_indent=margin,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from hanging(head, check.text, 2 + _VERDICT + _NAME)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import wrap
 
 from lab.edit import Shift
+from lab.views.hanging import hanging
 
-WIDTH = 100  # columns
+_NAME = 8  # columns of the first field
 
 
 def edit(prefix: str, found: Shift) -> str:
@@ -20,15 +20,7 @@ def edit(prefix: str, found: Shift) -> str:
 def _nodes(verb: str, names: tuple[str, ...]) -> Iterator[str]:
     note = ", with their disks" if verb == "go" else ""
     if names:
-        text = f"{', '.join(names)}{note}"
-        yield from wrap(
-            text,
-            WIDTH,
-            initial_indent=f"{verb:8}",
-            subsequent_indent=" " * 8,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from hanging(f"{verb:{_NAME}}", f"{', '.join(names)}{note}", _NAME)
 
 
 def _sums(found: Shift) -> Iterator[str]:
@@ -38,4 +30,4 @@ def _sums(found: Shift) -> Iterator[str]:
         ("vCPUs", found.vcpus, ""),
         ("disks", found.disk_gib, " GiB"),
     ):
-        yield f"{name:8}{before} → {after}{unit}"
+        yield f"{name:{_NAME}}{before} → {after}{unit}"

@@ -83,6 +83,11 @@ class Project:
         )
         return Run(done.returncode, done.stdout)
 
+    def add_blank(self) -> None:
+        """Add the role `blank`: a node without a system, which costs little."""
+        role = "cpu: 1\nmemory: 64\ndisks: [1G]\ndeploy_os: false\n"
+        (self.folder / "topologies" / "nodes" / "blank.yaml").write_text(role)
+
     def stack(self, prefix: str, **settings: object) -> Stack:
         """Write a stack file and create its stack; `host_address=x` means `host-address: x`."""
         stack = Stack(self, prefix)

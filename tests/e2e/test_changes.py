@@ -18,8 +18,6 @@ from tests.e2e.hypervisors import Hypervisor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("changes")]
 
-BLANK = "cpu: 1\nmemory: 64\ndisks: [1G]\ndeploy_os: false\n"
-
 
 @pytest.fixture(scope="module")
 def foo(project: Project, hypervisor: Hypervisor) -> Stack:
@@ -28,7 +26,7 @@ def foo(project: Project, hypervisor: Hypervisor) -> Stack:
     Both plans prefer the same subnets. One claims them first; the other is told so before it has
     made anything, and its next run takes others.
     """
-    (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
+    project.add_blank()
     stacks = [
         project.stack(prefix, topology_nodes=nodes, image_url="tiny", **hypervisor.settings)
         for prefix, nodes in (("foo", "tiny:1,blank:1"), ("foo2", "blank:1"))

@@ -10,7 +10,6 @@ from tests.e2e.engine import Project, Run, Stack
 from tests.e2e.hypervisors import Hypervisor
 
 pytestmark = pytest.mark.e2e
-BLANK = "cpu: 1\nmemory: 64\ndisks: [1G]\ndeploy_os: false\n"
 NEIGHBOURS = ("f", "foo2", "foo-compute")
 FOREIGN = """
 virsh -q define /dev/stdin <<X
@@ -39,7 +38,7 @@ sha256sum /var/lib/libvirt/images/foo-db.img; grep -v 'metalab:foo$' /root/.ssh/
 @pytest.fixture(scope="module")
 def stacks(project: Project, hypervisor: Hypervisor) -> list[Stack]:
     """Foo, neighbours whose names are like it, and things that are nobody's."""
-    (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
+    project.add_blank()
     hypervisor.run(FOREIGN)
     layout = {"topology_nodes": "blank:1", **hypervisor.settings}
     made = [project.stack(prefix, **layout) for prefix in (*NEIGHBOURS, "foo")]

@@ -11,7 +11,6 @@ from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor
 
 pytestmark = pytest.mark.e2e
-BLANK = "cpu: 1\nmemory: 64\ndisks: [1G]\ndeploy_os: false\n"
 POOL = "/var/lib/libvirt/images/metalab/prefixes/foo"
 # Edits what a definition says the next time, as `virsh edit` does.
 EDIT = """
@@ -82,7 +81,7 @@ ROUNDS = {
 @pytest.fixture(scope="module")
 def foo(project: Project, hypervisor: Hypervisor) -> Stack:
     """Two blank nodes: what they are made of is what counts."""
-    (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
+    project.add_blank()
     stack = project.stack("foo", topology_nodes="blank:2", **hypervisor.settings)
     stack.up().ok()
     return stack

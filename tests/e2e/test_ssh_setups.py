@@ -19,7 +19,6 @@ from tests.e2e.hypervisors import Hypervisor
 from tests.e2e.operators import HOME, Operator, agent, ipv6, known_lines, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ssh")]
-BLANK = "cpu: 1\nmemory: 64\ndisks: [1G]\ndeploy_os: false\n"
 FORWARD = ".metalab/set-PULUMI_OPTION_RUN_PROGRAM=true"
 RUN_PROGRAM = {"PULUMI_OPTION_RUN_PROGRAM": "true"}
 
@@ -77,7 +76,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def host(hypervisor: Hypervisor, project: Project, authority: Path) -> Hypervisor:
-    (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
+    project.add_blank()
     public = authority.with_suffix(".pub").read_text()
     hypervisor.run(f"echo '{public.strip()}' > /etc/ssh/user_ca.pub; {PREPARE}")
     return hypervisor

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -139,14 +140,7 @@ def one_edit(config: StackConfig, dice: random.Random) -> StackConfig:
 
 
 def planned(config: StackConfig, lease: Lease | None) -> LabPlan:
-    leases = {"foo": lease} if lease else {}
-    facts = HostFacts(
-        hostname="h",
-        os_id="debian",
-        memory_mib=FACTS.memory_mib,
-        disk_free_gib=FACTS.disk_free_gib,
-        leases=leases,
-    )
+    facts = replace(FACTS, leases={"foo": lease} if lease else {})
     return plan_lab(config, loaded(config), None, facts)
 
 

@@ -1,8 +1,9 @@
 """Builds with dependencies that are mended: copies of what go.sum vouches for, with other lines."""
 
-import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from tools.demo.shell import ToolError
@@ -16,7 +17,7 @@ def mended_modfile(
     """Write a go.mod, for `go build -modfile`, that takes mended copies.
 
     Args:
-        mends: at most one for each module.
+        mends: those of one module beside each other.
         source: the folder of the module that is built, with its go.mod and go.sum.
         go: runs go there and answers its stdout.
         folder: where the copies go; it exists and has to stay until the build has ended.
@@ -25,25 +26,35 @@ def mended_modfile(
         ToolError: a dependency is not what the mend was written for.
     """
     modfile = folder / "go.mod"
+    by_module = groupby(mends, attrgetter("module"))
     replaced = [
-        f"replace {mend.module} => {_copy(mend, go, folder / str(number))}\n"
-        for number, mend in enumerate(mends)
+        f"replace {module} => {_copy(module, tuple(of_it), go, folder / str(number))}\n"
+        for number, (module, of_it) in enumerate(by_module)
     ]
     modfile.write_text((source / "go.mod").read_text(encoding="utf-8") + "".join(replaced))
     shutil.copyfile(source / "go.sum", folder / "go.sum")
     return modfile
 
 
-def _copy(mend: Mend, go: Callable[[list[str]], str], folder: Path) -> Path:
-    # Within a module it downloads the version of go.mod, and checks it against go.sum.
-    downloaded = json.loads(go(["mod", "download", "-json", mend.module]))
-    copy_module(downloaded["Dir"], folder)
+def _copy(
+    module: str, mends: Sequence[Mend], go: Callable[[list[str]], str], folder: Path
+) -> Path:
+    # Within a module it downloads the version of go.mod, and checks it against go.sum. `go mod
+    # download` would ask the proxy for more than a build does, which it does not have of each.
+    form = "{{.Module.Version}} {{.Module.Dir}}"
+    version, _, cached = go(["list", "-mod=readonly", "-find", "-f", form, module]).partition(" ")
+    copy_module(cached.strip(), folder)
+    for mend in mends:
+        _mend(mend, folder, f"{module} {version}")
+    return folder
+
+
+def _mend(mend: Mend, folder: Path, what: str) -> None:
     file = folder / mend.file
     text = file.read_text(encoding="utf-8")
     for was, now in mend.lines:
         if text.count(was) != 1:
             found = f"{text.count(was)} of {was!r} in {mend.file}"
-            raise ToolError(f"{mend.module} {downloaded['Version']}: got {found}, expected one")
+            raise ToolError(f"{what}: got {found}, expected one")
         text = text.replace(was, now)
     file.write_text(text, encoding="utf-8")
-    return folder

@@ -67,3 +67,29 @@ STREAMS = Mend(
         ("outErr := make(chan error)", "outErr := make(chan error, 1)"),
     ),
 )
+
+# What is gone is deleted. A run that is killed in the midst of a delete leaves the object in the
+# state and nothing in libvirt; the plugin then failed at each further delete, so that no `destroy`
+# ever came to its end without a refresh. Volumes are so already.
+_GONE = """	if err != nil {{
+		if isError(err, libvirt.{code}) {{
+			return nil
+		}}
+		return diag.Errorf("{said}"""
+_DELETED = (
+    ("network", "ErrNoNetwork", "when destroying libvirt network: error retrieving"),
+    ("domain", "ErrNoDomain", "error retrieving libvirt domain by delete:"),
+)
+DELETES = tuple(
+    Mend(
+        module="github.com/dmacvicar/terraform-provider-libvirt",
+        file=f"libvirt/resource_libvirt_{kind}.go",
+        lines=(
+            (
+                f'\tif err != nil {{\n\t\treturn diag.Errorf("{said}',
+                _GONE.format(code=code, said=said),
+            ),
+        ),
+    )
+    for kind, code, said in _DELETED
+)

@@ -59,7 +59,7 @@ class Project:
             **os.environ,
             "UV_CACHE_DIR": _uv_cache(),  # found before HOME becomes another
             "HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder}/state",
+            "PULUMI_BACKEND_URL": f"file://{folder}/state?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_OPTION_POLICY_PACK": str(folder / "policies"),
         }

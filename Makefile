@@ -11,13 +11,14 @@ DEMO := stacks/Pulumi.demo.yaml
 FORGET := pulumi stack rm demo --force --yes --preserve-config; \
 	grep -q 'secure:' $(DEMO) || sed -i '/^encryptionsalt:/d' $(DEMO)
 
-.PHONY: help up destroy test lint env demo-host packages engine
+.PHONY: help up destroy test chaos lint env demo-host packages engine
 .SILENT:
 
 help:
 	echo 'make up        build the demo lab: a hypervisor in a container, and machines on it'
 	echo 'make destroy   remove what make up built'
 	echo 'make test      run all tests; ARGS="-k name" selects some'
+	echo 'make chaos     kill, cut off and fill up 240 runs, and report what came of it'
 	echo 'make lint      check format, style and types'
 	echo 'make -s env    print the environment for pulumi and fab: eval "$$(make -s env)"'
 
@@ -63,6 +64,10 @@ destroy: engine
 # In the order of their names: what is slow comes first, and the quick ones fill the end.
 test: engine
 	$(ENTER); uv run --no-sync pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# An hour on two cores; a campaign that was stopped goes on.
+chaos: engine
+	$(ENTER); $(PYTHON) -m tests.chaos $(ARGS)
 
 lint: packages
 	.venv/bin/ruff format --check

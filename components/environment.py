@@ -55,7 +55,6 @@ class Environment(pulumi.ComponentResource):
         }
 
     def _readiness(self, opts: pulumi.ResourceOptions) -> Readiness:
-        config = self._plan.config
         nodes = {
             name: {
                 "name": node.name,
@@ -69,7 +68,6 @@ class Environment(pulumi.ComponentResource):
             for name, node in self._plan.nodes.items()
             if node.deploy_os
         }
-        host = (config.hypervisor, self._plan.prefix, config.ready_timeout_s)
         # After everything, so that the engine deletes it first: where it is protected, a destroy
         # ends there. It is never replaced, so no edit meets the protection.
         last = pulumi.ResourceOptions(
@@ -77,7 +75,7 @@ class Environment(pulumi.ComponentResource):
                 *self.networks.by_name.values(),
                 *(power for group in self.groups.values() for power in group.powers.values()),
             ],
-            protect=config.protect,
+            protect=self._plan.config.protect,
         )
         opts = pulumi.ResourceOptions.merge(opts, last)
-        return Readiness("ready", host, nodes, self.private_key, opts)
+        return Readiness("ready", self._plan, nodes, self.private_key, opts)

@@ -15,28 +15,14 @@ from pulumi_libvirt import CloudInitDisk, Domain, Network, Pool, Provider, Volum
 
 from components.xslt import domain_xslt, network_xslt
 from lab.cloudinit import Seed
+from lab.fields import renewing_domain, renewing_network
 from lab.naming import wwn
 from lab.plans import DiskPlan, LabPlan, NetworkPlan, NodePlan
 from lab.storage import BASE_POOL, pool_path
 
 # Edits that the provider answers with "updated" and nothing done. `replace_on_changes` alone would
 # create before it deletes, and the pinned UUID is then taken: the two options belong together.
-_DOMAIN_SILENT = [
-    "arch",
-    "bootDevices",
-    "cloudinit",
-    "cpu",
-    "disks",
-    "emulator",
-    "filesystems",
-    "graphics",
-    "initrd",
-    "kernel",
-    "machine",
-    "networkInterfaces",
-    "video",
-]
-_NETWORK_SILENT = ["dhcp", "dnsmasqOptions", "mtu", "routes"]
+_DOMAIN_SILENT, _NETWORK_SILENT = renewing_domain(), renewing_network()
 
 
 def provider(name: str, uri: pulumi.Input[str], opts: pulumi.ResourceOptions) -> Provider:

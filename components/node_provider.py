@@ -14,8 +14,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from components.connection import changed_login, from_wire, to_wire
 from components.host_provider import changed_keys, progress_of
+from lab.changes import Shape, shape_of
 from lab.config import HypervisorSpec
-from lab.plans import NodePlan
+from lab.plans import LabPlan, NodePlan
 
 
 class PowerProvider(ResourceProvider):
@@ -93,8 +94,15 @@ class ReadinessProvider(ResourceProvider):
         return CreateResult("ready", _wait(props, props["nodes"], {}))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """A node that is new, or was switched on anew, is waited for."""
+        """A node that is new, or was switched on anew, is waited for.
+
+        This is where an edit is told: the engine asks it in each preview, and knows what was last
+        carried out to its end.
+        """
         changed = [*changed_keys(olds, news, ["nodes"]), *changed_login(olds, news)]
+        if "shape" in olds:  # else an older metalab made it
+            changed += changed_keys(olds, news, ["shape"])
+            _tell(olds["shape"], news["shape"])
         return DiffResult(changes=bool(changed))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
@@ -105,6 +113,14 @@ class ReadinessProvider(ResourceProvider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Nothing is undone, but it goes first: what the rest needs is asked for here."""
         _check_way(props)
+
+
+def _tell(was: Shape, now: Shape) -> None:
+    from lab.changes import changes  # noqa: PLC0415
+    from lab.views.changes import changes as told  # noqa: PLC0415
+
+    for line in told(changes(was, now)) if was != now else ():
+        print(line, flush=True)  # noqa: T201 - the engine shows stdout
 
 
 def _check_way(props: dict[str, Any]) -> None:
@@ -160,17 +176,18 @@ class Readiness(Resource, module="metalab", name="Readiness"):
     def __init__(
         self,
         name: str,
-        host: tuple[HypervisorSpec, str, int],
+        plan: LabPlan,
         nodes: Mapping[str, Mapping[str, pulumi.Input[str]]],
         private_key: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        spec, prefix, timeout_s = host
+        shape, config = shape_of(plan), plan.config
         props: dict[str, Any] = {
-            **to_wire(spec),
-            "prefix": prefix,
+            **to_wire(config.hypervisor),
+            "prefix": plan.prefix,
             "nodes": dict(nodes),
-            "timeout_s": timeout_s,
+            "shape": pulumi.Output.secret(shape) if config.vnc_password else shape,
+            "timeout_s": config.ready_timeout_s,
             "private_key": private_key,
         }
         if any("bridge" in node for node in nodes.values()):

@@ -11,7 +11,7 @@ DEMO := stacks/Pulumi.demo.yaml
 FORGET := pulumi stack rm demo --force --yes --preserve-config; \
 	grep -q 'secure:' $(DEMO) || sed -i '/^encryptionsalt:/d' $(DEMO)
 
-.PHONY: help up destroy test chaos lint env demo-host packages engine
+.PHONY: help up destroy test chaos soak lint env demo-host packages engine
 .SILENT:
 
 help:
@@ -19,6 +19,7 @@ help:
 	echo 'make destroy   remove what make up built'
 	echo 'make test      run all tests; ARGS="-k name" selects some'
 	echo 'make chaos     kill, cut off and fill up 240 runs, and report what came of it'
+	echo 'make soak      a hundred environments, random edits, and runs that change nothing'
 	echo 'make lint      check format, style and types'
 	echo 'make -s env    print the environment for pulumi and fab: eval "$$(make -s env)"'
 
@@ -68,6 +69,10 @@ test: engine
 # An hour on two cores; a campaign that was stopped goes on.
 chaos: engine
 	$(ENTER); $(PYTHON) -m tests.chaos $(ARGS)
+
+# A hundred environments, a hundred random edits, fifty runs that change nothing.
+soak: engine
+	$(ENTER); $(PYTHON) -m tests.soak $(ARGS)
 
 lint: packages
 	.venv/bin/ruff format --check

@@ -176,8 +176,28 @@ def own_bridges(facts: HostFacts, prefix: str, networks: Iterable[NetworkSpec]) 
 
     What those use is still somebody's: they go after the new ones have come.
     """
-    bridges = {bridge(prefix, network.name) for network in networks}
-    return {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+    names = [network.name for network in networks]
+    bridges = {bridge(prefix, name) for name in names}
+    with_network = {fact.bridge for fact in facts.networks if fact.owner == prefix} & bridges
+    return with_network | set(stray_bridges(facts, prefix, names).values())
+
+
+def stray_bridges(facts: HostFacts, prefix: str, names: Iterable[str]) -> dict[str, str]:
+    """Bridges by network, which libvirt has forgotten: it was killed while it started a network.
+
+    Whose they are no metadata says, but the prefix's first claim was refused if anybody had an
+    interface of such a name.
+    """
+    if prefix not in facts.leases:
+        return {}
+    known = {fact.bridge for fact in facts.networks}
+    bridges = {name: bridge(prefix, name) for name in names}
+    links = facts.wires.links
+    return {
+        name: device
+        for name, device in bridges.items()
+        if device not in known and device in links and links[device].bridge
+    }
 
 
 def taker_of(subnet: Subnet, taken: Iterable[Taken[Subnet]]) -> Taken[Subnet] | None:

@@ -88,7 +88,9 @@ def plan_lab(
         images=tuple(images_used(nodes, topology, image)),
         lease=lease,
         memory_limit_mib=None if overcommit else capacity.limit_mib(facts),
-        on_host={(found.kind, found.name): found for found in _on_host(config, nodes, facts)},
+        on_host={
+            (found.kind, found.name): found for found in _on_host(config, topology, nodes, facts)
+        },
         notes=tuple(filter(None, notes)),
     )
 
@@ -245,15 +247,13 @@ def _image_missing(
 
 
 def _on_host(
-    config: StackConfig, nodes: tuple[NodePlan, ...], facts: HostFacts
+    config: StackConfig, topology: Topology, nodes: tuple[NodePlan, ...], facts: HostFacts
 ) -> Iterator[OnHost]:
     uuids = {domain.uuid for domain in facts.domains}
     for node in nodes:
         if node.uuid in uuids:
             yield OnHost(kind="domain", name=node.name, uuid=node.uuid)
-    for network in facts.networks:
-        if network.owner == config.prefix:
-            yield OnHost(kind="network", name=network.name)
+    yield from _networks_on_host(config.prefix, topology, facts)
     pool = storage.pool_name(config.prefix)
     if pool not in facts.pools:
         return
@@ -261,6 +261,15 @@ def _on_host(
     for node in nodes:  # facts list no volumes: any of its seeds may be there
         if node.deploy_os:
             yield OnHost(kind="seed", name=node.seed, pool=pool)
+
+
+def _networks_on_host(prefix: str, topology: Topology, facts: HostFacts) -> Iterator[OnHost]:
+    for network in facts.networks:
+        if network.owner == prefix:
+            yield OnHost(kind="network", name=network.name, bridge=network.bridge)
+    own = [network.name for network in topology.networks if not network.lan]
+    for name, device in addressing.stray_bridges(facts, prefix, own).items():
+        yield OnHost(kind="network", name=naming.host_name(prefix, name), bridge=device)
 
 
 def _notes(

@@ -145,6 +145,7 @@ class OnHost:
     name: str
     uuid: str = ""  # of a domain
     pool: str = ""  # of a seed
+    bridge: str = ""  # of a network; libvirt may know of no such network any more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

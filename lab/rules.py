@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from lab import naming
+from lab.addressing import stray_bridges
 from lab.capacity import memory_room
 from lab.errors import Problem
 from lab.facts import HostFacts
@@ -127,6 +128,8 @@ def _foreign_objects(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
     names = {network.name for network in plan.networks}
     bridges = {network.bridge: network.name for network in plan.networks if not network.lan}
     ours = {fact.bridge for fact in facts.networks if fact.owner == plan.prefix}
+    own = [network.network for network in plan.networks if not network.lan]
+    ours |= set(stray_bridges(facts, plan.prefix, own).values())
     for fact in facts.networks:
         if fact.name in names and fact.owner != plan.prefix:
             got = f"a network {fact.name} that is not this environment's"

@@ -82,7 +82,7 @@ def stack(key: str, value: object, said: str, sees: str = "") -> Edit:
 
 
 def box(key: str, value: object, said: str, sees: str) -> Edit:
-    words = f"box-0, box-1: {key} {said}"
+    words = f"{key} {said}"
     return Edit("restart", "box", (key,), value, key, words, (BOX, sees))
 
 
@@ -90,7 +90,7 @@ def net(place: str, value: object, said: str, sees: str, look: str = "") -> Edit
     """A key of a network, such as "data.mtu", which is made anew with it."""
     name, key = place.split(".")
     look = look or f"virsh net-dumpxml foo-{name}"
-    words = f"network {name}: {said}"
+    words = f"network {name}: {said}" if not said.startswith(" ") else said
     return Edit("replace", "layout", ("networks", name, key), value, key, words, (look, sees))
 
 
@@ -116,7 +116,7 @@ EDITS = (
     live(net("data.autostart", False, "autostart true → false: live", "no",
              "virsh net-info foo-data | grep Autostart")),
     Edit("live", "layout", ("networks", "spare"), {"cidr": "10.9.0.0/24"}, "networks",
-         "network spare: new", ("virsh net-list --name", "foo-spare")),
+         "network spare", ("virsh net-list --name", "foo-spare")),
     Edit("live", "stack", ("topology-nodes",), "box:3,sys:1", "topology-nodes", "box-2: new",
          ("virsh list --name", "foo-box-2")),
     # a blank machine, all at once
@@ -125,9 +125,9 @@ EDITS = (
     Edit("restart", "box", (),
          {"interfaces": [{"network": "data", "model": "e1000"}, "more", "lan"],
           "external_network": "more"}, "interfaces",
-         "box-0: interfaces", (BOX, "<model type='e1000'/>")),
+         "box-1: interfaces", (BOX, "<model type='e1000'/>")),
     Edit("restart", "box", ("disks", 1), {"size": "1G", "bus": "scsi", "cache": "unsafe"}, "bus",
-         "box-0, box-1: bus vda virtio, vdb virtio → vda virtio, vdb scsi unsafe: restart",
+         "bus vda virtio, vdb virtio → vda virtio, vdb scsi unsafe: restart",
          (BOX, "cache='unsafe'")),
     box("bootmode", "uefi", "bios → uefi: restart", "OVMF"),
     box("machine_type", "q35", "none → q35: restart", "q35"),
@@ -151,15 +151,15 @@ EDITS = (
     stack("vnc-password", "geheim12", "none → another", "passwd='geheim12'"),
     # networks
     net("data.cidr", "192.0.3.0/24",
-        "cidr 192.0.2.1 of 192.0.2.0/24 → 192.0.3.1 of 192.0.3.0/24: replace; ", "192.0.3.1"),
+        " → 192.0.3.1 of 192.0.3.0/24: replace; ", "192.0.3.1"),
     net("data.forward", "nat", "forward none → nat: replace; ", "mode='nat'"),
     net("data.mtu", 1400, "mtu none → 1400: replace; ", "size='1400'"),
-    net("more.dhcp", "2-99", "dhcp 10.0.0.2 to 10.0.0.250 → 10.0.0.2 to 10.0.0.95: replace; ",
+    net("more.dhcp", "2-99", "dhcp 10.0.0.2 to 10.0.0.250 → 10.0.0.2 to 10.0.0.9",
         "10.0.0.9"),
     net("more.pool", 3, "pool 10.0.0.251 to 10.0.0.254 → ", "end='10.0.0.99'"),
     net("more.ipv6", True, "ipv6 none → fd", "ipv6"),
     net("more.domain", "lab.example", "domain none → lab.example: replace; ", "lab.example"),
-    net("more.srv", [SRV], "srv none → _ldap._tcp foo-box-0:389 0 0: replace; ", "ldap"),
+    net("more.srv", [SRV], "srv none → _ldap._tcp foo-box-0", "ldap"),
     replace(net("lan.bridge", "br9", "nic br8 → br9: replace; ", "br9", BOX), field="nic"),
     net("lan.allow-dhcp-server", True, "allow-dhcp-server false → true: restart; ", "br9", BOX),
     # what would lose data

@@ -40,6 +40,7 @@ cat /run/libvirt/qemu/foo2-*.pid 2>/dev/null; cat /var/lib/libvirt/images/foo-db
 cd /var/lib/metalab 2>/dev/null && sha256sum leases/foo2.json prefixes/foo2 2>/dev/null
 getent passwd stack >/dev/null && ls /etc/polkit-1/rules.d | sed 's/^/rule /'
 getent passwd stack || :
+{ iptables-save; ip6tables-save; } | grep -v '^[#:]' | sort
 """
 UP = ("up", "--skip-preview")
 ROLE = "cpu: 1\nmemory: {memory}\ndisks: [1G]\ndeploy_os: false\n"

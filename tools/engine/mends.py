@@ -93,3 +93,32 @@ DELETES = tuple(
     )
     for kind, code, said in _DELETED
 )
+
+# Names of a network's DNS are edited one by one. A run that was killed between two of them left the
+# state with names that are gone, or without some that are there, and each further update failed.
+_UPDATE = "virConn.NetworkUpdateCompat(network, libvirt.NetworkUpdateCommand"
+_OF_HOSTS = """
+				libvirt.NetworkSectionDNSHost, -1, {},
+				libvirt.NetworkUpdateAffectLive|libvirt.NetworkUpdateAffectConfig)
+"""
+NAMES = Mend(
+    module="github.com/dmacvicar/terraform-provider-libvirt",
+    file="libvirt/network_dns.go",
+    lines=(
+        ('\t"strconv"\n', '\t"strconv"\n\t"strings"\n'),
+        (
+            '\t\t\tif err != nil {\n\t\t\t\treturn fmt.Errorf("delete',
+            '\t\t\tif err != nil && !strings.Contains(err.Error(), "couldn\'t locate") {\n'
+            '\t\t\t\treturn fmt.Errorf("delete',
+        ),
+        (
+            '\t\t\tif err != nil {\n\t\t\t\treturn fmt.Errorf("add',
+            '\t\t\tif err != nil && strings.Contains(err.Error(), "there is already") {\n'
+            "\t\t\t\tgone, _ := xmlMarshallIndented(libvirtxml.NetworkDNSHost{IP: newEntry.IP})\n"
+            f"\t\t\t\t_ = {_UPDATE}Delete,{_OF_HOSTS.format('gone')}"
+            f"\t\t\t\terr = {_UPDATE}AddLast,{_OF_HOSTS.format('data')}"
+            "\t\t\t}\n"
+            '\t\t\tif err != nil {\n\t\t\t\treturn fmt.Errorf("add',
+        ),
+    ),
+)

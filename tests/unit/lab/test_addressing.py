@@ -17,9 +17,10 @@ from lab.addressing import (
     SubnetPlan,
     plan_host_numbers,
     plan_subnets,
+    stray_bridges,
 )
 from lab.errors import LabError, Problem, attempt
-from lab.facts import NetworkFact, Taken
+from lab.facts import LinkFact, LinkFacts, NetworkFact, Taken
 from lab.lease import Lease
 from lab.specs import NetworkSpec
 from tests.unit.lab.samples import FACTS, NETWORKS, holding, plan
@@ -353,3 +354,17 @@ def test_the_host_s_own_number_is_nobody_else_s(
     assert host not in numbers.usable
     assert (numbers.usable[0], numbers.usable[-1]) == nodes
     assert numbers.pool == (pool and (subnet[pool[0]], subnet[pool[1]]))
+
+
+def test_a_bridge_that_libvirt_forgot_is_ours_once_there_is_a_lease() -> None:
+    links = {"foo-data": LinkFact(name="foo-data", bridge=True), "foo-wire": LinkFact(name="x")}
+    wires = LinkFacts(links=links)
+    names = ("data", "wire", "management")
+    first = replace(FACTS, wires=wires)
+    assert stray_bridges(first, "foo", names) == {}
+    later = replace(first, leases={"foo": Lease(prefix="foo", virt_type="qemu")})
+    assert stray_bridges(later, "foo", names) == {"data": "foo-data"}
+    known = replace(
+        later, networks=(NetworkFact(name="theirs", uuid="u", bridge="foo-data", subnets=()),)
+    )
+    assert stray_bridges(known, "foo", names) == {}

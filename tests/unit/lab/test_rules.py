@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from lab import rules
-from lab.facts import DomainFact, HostFacts, KvmFacts, NetworkFact, Taken
+from lab.facts import (
+    DomainFact,
+    HostFacts,
+    KvmFacts,
+    LinkFact,
+    LinkFacts,
+    NetworkFact,
+    Taken,
+)
 from lab.plan import LabPlan, plan_lab
 from lab.specs import NicSpec, NodeSpec, Topology
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, holding, plan, role, topology
@@ -63,6 +71,15 @@ def test_what_is_somebody_else_s_is_never_touched(facts: HostFacts, says: str) -
     assert says in line
     assert "Choose another prefix" in line
     assert line.endswith("[name-taken]")
+
+
+def test_what_a_killed_libvirtd_left_is_cleared_and_not_refused() -> None:
+    taken = (Taken(subnet=NETWORKS[0].subnet, by="x", device="foo-data"),)
+    links = {"foo-data": LinkFact(name="foo-data", bridge=True)}
+    facts = replace(FACTS, taken=taken, wires=LinkFacts(links=links), leases={"foo": PLAN.lease})
+    assert verdict(facts=facts) == []
+    found = plan(facts=facts).on_host["network", "foo-data"]
+    assert found.bridge == "foo-data"
 
 
 @pytest.mark.parametrize(

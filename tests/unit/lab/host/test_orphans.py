@@ -9,11 +9,12 @@ from lab.errors import LabError
 from lab.host.orphans import LEASED_NODES, remove_orphan, sweep
 from lab.host.session import Outcome
 from lab.lease import HeldNode, Lease
+from lab.naming import bridge
 from lab.plans import OnHost
 from tests.unit.lab.host.shells import ScriptedShell
 
 DOMAIN = OnHost(kind="domain", name="foo-tiny-0", uuid="u")
-NETWORK = OnHost(kind="network", name="foo-data")
+NETWORK = OnHost(kind="network", name="foo-data", bridge="foo-data")
 POOL = OnHost(kind="pool", name="metalab.foo")
 SEED = OnHost(kind="seed", name="foo-tiny-0-seed.iso", pool="metalab.foo")
 
@@ -22,7 +23,11 @@ SEED = OnHost(kind="seed", name="foo-tiny-0-seed.iso", pool="metalab.foo")
     ("found", "words"),
     [
         pytest.param(DOMAIN, ["domuuid", "foo-tiny-0"], id="a domain is switched off"),
-        pytest.param(NETWORK, ["net-undefine foo-data"], id="a network is undefined"),
+        pytest.param(
+            NETWORK,
+            ["net-undefine foo-data", "forget_bridge foo-data foo-data"],
+            id="a network is undefined",
+        ),
         pytest.param(POOL, ["pool-undefine metalab.foo"], id="a pool is undefined"),
         pytest.param(SEED, ["vol-delete foo-tiny-0-seed.iso --pool metalab.foo"], id="a seed goes"),
     ],
@@ -50,9 +55,9 @@ def test_one_that_stays_is_said(found: OnHost) -> None:
 
 def test_a_sweep_asks_whose_each_object_is() -> None:
     """`foo` and `foo-compute` both have objects whose names begin with `foo-`."""
-    shell = ScriptedShell([Outcome(0)])
+    shell = ScriptedShell([Outcome(0), Outcome(0)])
     sweep(shell, "foo")
-    script = shell.sent[0]
+    script = shell.sent[1]
     subprocess.run(["sh", "-n", "-c", script], check=True)  # it is shell, whatever is quoted in it
     assert script.count("| ours || continue") == 2
     assert 'prefix="foo"' in script
@@ -60,9 +65,24 @@ def test_a_sweep_asks_whose_each_object_is() -> None:
 
 
 def test_a_sweep_that_leaves_something_is_said() -> None:
-    shell = ScriptedShell([Outcome(1, "", "error: it is busy")])
+    shell = ScriptedShell([Outcome(0), Outcome(1, "", "error: it is busy")])
     with pytest.raises(LabError, match=r"it is busy.*\[orphan\]"):
         sweep(shell, "foo")
+
+
+def test_a_sweep_forgets_bridges_by_what_the_lease_knows() -> None:
+    """Of frames alone no subnet tells, but the NICs there do; a long name is a stem and a hash."""
+    held = HeldNode(numbers={"wire.2": 2, "data": 2}, disks_gib={})
+    subnets = {"data": "10.1.0.0/24", "a-name-to-cut": "10.2.0.0/24"}
+    lease = Lease(prefix="foo", virt_type="qemu", subnets=subnets, nodes={"a-0": held})
+    shell = ScriptedShell([Outcome(0, lease.to_json()), Outcome(0)])
+    sweep(shell, "foo")
+    asked = [line.split()[1:] for line in shell.sent[1].splitlines() if line.startswith("forget")]
+    asked = [words for words in asked if words[0] != "{"]
+    assert ["foo-data", "foo-data"] in asked
+    assert ["foo-wire", "foo-wire"] in asked
+    assert ["foo-a-name-to-cut", bridge("foo", "a-name-to-cut")] in asked
+    assert len(asked) == 3
 
 
 def test_the_nodes_of_a_lease_are_read_off_its_file(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ VICTIMS = {  # what each is known by in the command line
 _STEP = re.compile(r"^ *[-+~]+ +\S+:\S+ .* (creating|deleting|updating|replacing)")
 # Every session but the one that says this; the listener's parent is init.
 HANG_UP = """mine=$PPID; for p in $(pgrep -x sshd); do
-  [ "$(ps -o ppid= -p $p | tr -d ' ')" = 1 ] || [ $p = $mine ] || kill -9 $p; done"""
+  [ "$(ps -o ppid= -p $p | tr -d ' ')" = 1 ] || [ $p = $mine ] || kill -9 $p; done 2>/dev/null"""
 FILL = """findmnt -n -o FSTYPE /var/lib | grep -qx tmpfs || exit 1
 dd if=/dev/zero of=/var/lib/filler bs=64k 2>/dev/null
 dd if=/dev/zero of=/var/lib/filler2 bs=512 2>/dev/null; sync"""

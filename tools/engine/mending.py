@@ -36,9 +36,7 @@ def mended_modfile(
     return modfile
 
 
-def _copy(
-    module: str, mends: Sequence[Mend], go: Callable[[list[str]], str], folder: Path
-) -> Path:
+def _copy(module: str, mends: Sequence[Mend], go: Callable[[list[str]], str], folder: Path) -> Path:
     # Within a module it downloads the version of go.mod, and checks it against go.sum. `go mod
     # download` would ask the proxy for more than a build does, which it does not have of each.
     form = "{{.Module.Version}} {{.Module.Dir}}"

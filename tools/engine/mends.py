@@ -122,3 +122,19 @@ NAMES = Mend(
         ),
     ),
 )
+
+# With `--debug` the engine shows the plugin's log: a seed holds a node's private host key, and a
+# domain's definition the password of its screen.
+_TOLD = (
+    ("resource_libvirt_cloud_init", "[INFO] cloudInit", ": %+v", "cloudInit"),
+    ("cloudinit_def", "[DEBUG]: Read cloud-init from file", ": %+v", "ci"),
+    ("utils_xslt", "[DEBUG] Transformed XML with user specified XSLT", ":\\n%s", "transformedXML"),
+)
+SECRETS = tuple(
+    Mend(
+        module="github.com/dmacvicar/terraform-provider-libvirt",
+        file=f"libvirt/{file}.go",
+        lines=((f'log.Printf("{said}{form}", {what})', f'log.Printf("{said}")'),),
+    )
+    for file, said, form, what in _TOLD
+)

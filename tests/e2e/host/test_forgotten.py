@@ -42,9 +42,8 @@ def test_it_is_forgotten_to_the_last_rule(hypervisor: Hypervisor) -> None:
 
 
 def test_what_has_a_network_or_a_port_stays(hypervisor: Hypervisor) -> None:
-    hypervisor.run(
-        "ip link add foo-wire type bridge; ip link add p type veth peer q; ip link set p master foo-wire"
-    )
+    hypervisor.run("ip link add foo-wire type bridge; ip link add p type veth peer q")
+    hypervisor.run("ip link set p master foo-wire")
     asked = "forget_bridge other foo-data2; forget_bridge foo-wire foo-wire; forget_bridge no no"
     before = hypervisor.run(SEEN)
     hypervisor.run(f"{FORGET_BRIDGE}\n{asked}")

@@ -71,6 +71,7 @@ class Seen:
     logs_writable: bool = True  # consoles go there
     marker: bool = True
     lease: bool = True
+    claimed: bool = True  # the lease is what the plan asks for
     untrue: Sequence[str] = ()  # steps of the preparation that do not hold
 
 
@@ -103,6 +104,8 @@ def _host(plan: LabPlan, seen: Seen) -> Iterator[Drift]:
     if not seen.lease:
         put_back = f"put {LEASES_DIR}/{plan.prefix}.json back: `pulumi stack export` has it"
         yield Drift(where, "lease", "none", f"{plan.prefix}.json", put_back)
+    elif not seen.claimed:
+        yield Drift(where, "lease", "another claim", "the plan's", up)
     if not seen.marker:
         yield Drift(where, "marker", "none", f"{PREFIXES_DIR}/{plan.prefix}", up)
     for step in seen.untrue:
@@ -115,14 +118,8 @@ def _network(plan: LabPlan, wanted: NetworkPlan, seen: Seen) -> Iterator[Drift]:
     where, anew = f"network {wanted.name}", _again(plan, f"Network::{wanted.network}")
     found = seen.networks.get(wanted.name)
     if found is None:
-        # First alone: the plugin cannot read a domain whose network is gone.
-        target = f"--target '**:Network::{wanted.network}'"
         yield Drift(
-            where,
-            "undefined",
-            "none",
-            "a network",
-            f"{_refresh(plan)} {target}, twice: the second time without --target",
+            where, "undefined", "none", "a network", _first(plan, f"Network::{wanted.network}")
         )
         return
     if not found.active:
@@ -158,7 +155,7 @@ def _network(plan: LabPlan, wanted: NetworkPlan, seen: Seen) -> Iterator[Drift]:
 def _pool(plan: LabPlan, seen: Seen) -> Iterator[Drift]:
     where, start = f"pool {plan.pool}", f"virsh pool-start {plan.pool}"
     if not seen.pool:
-        yield Drift(where, "undefined", "none", "a pool", _refresh(plan))
+        yield Drift(where, "undefined", "none", "a pool", _first(plan, "Pool::pool"))
     elif seen.pool != "running":
         yield Drift(where, "stopped", seen.pool, "running", _mend(plan), start)
 
@@ -167,8 +164,7 @@ def _node(plan: LabPlan, node: NodePlan, seen: Seen) -> Iterator[Drift]:
     for disk in node.disks:
         yield from _volume(disk, seen)
     if node.deploy_os and node.seed not in seen.volumes:
-        again = _again(plan, f"CloudInitDisk::{node.node}-seed")
-        yield Drift(f"volume {node.seed}", "missing", "none", "a seed", again)
+        yield Drift(f"volume {node.seed}", "missing", "none", "a seed", _refresh(plan))
     where, anew = f"domain {node.name}", _again(plan, f"Domain::{node.node}")
     found = seen.domains.get(node.name)
     if found is None:
@@ -247,6 +243,12 @@ def _word(yes: bool) -> str:  # noqa: FBT001 - a word for it
 
 def _refresh(plan: LabPlan) -> str:
     return f"pulumi up -s {plan.prefix} --refresh"
+
+
+def _first(plan: LabPlan, urn: str) -> str:
+    """Alone: the plugin cannot read a domain whose network is gone, nor a volume without pool."""
+    target = f"--target '**:{urn}'"
+    return f"{_refresh(plan)} {target}, twice: the second time without --target"
 
 
 def _mend(plan: LabPlan) -> str:

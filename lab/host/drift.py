@@ -18,6 +18,7 @@ from lab.errors import LabError, Problem, refuse
 from lab.facts import HostFacts
 from lab.host.distributions import check_os
 from lab.host.facts import OWNER_TAG, look, parse_xml
+from lab.host.leases import claim
 from lab.host.lock import Progress
 from lab.host.operator import survey
 from lab.host.runner import converge
@@ -59,6 +60,7 @@ def find_drift(config: StackConfig, *, mend: bool, progress: Progress) -> tuple[
         found = _compare(plan, lease, steps, shell)
         if mend and found:
             _mend(plan, steps, found, shell, progress)
+            lease = _claim_anew(plan, lease, shell, progress)
             found = _compare(plan, lease, steps, shell)
     return found
 
@@ -74,7 +76,9 @@ def _compare(
 ) -> tuple[Drift, ...]:
     true, _ = survey(steps, shell)
     untrue = [step.name for step, holds in zip(steps, true, strict=True) if not holds]
-    return drift(plan, replace(see(plan, shell), lease=lease is not None, untrue=untrue))
+    claimed = lease is not None and replace(lease, owner="") == plan.lease
+    seen = see(plan, shell)
+    return drift(plan, replace(seen, lease=lease is not None, claimed=claimed, untrue=untrue))
 
 
 def _mend(
@@ -94,6 +98,18 @@ def _mend(
             outcome = shell.run(f"{_VIRSH}\n{one.mend}")
             said = "repaired" if outcome.ok else f"not repaired: {outcome.tail}"
             progress(f"{one.where}: {one.kind}: {said}")
+
+
+def _claim_anew(
+    plan: LabPlan, lease: Lease | None, shell: Shell, progress: Progress
+) -> Lease | None:
+    """Put the lease right. One that is gone stays so: whose it was only the state knows."""
+    if lease is None or replace(lease, owner="") == plan.lease:
+        return lease
+    wanted = replace(plan.lease, owner=lease.owner)
+    claim(wanted, shell, memory_limit_mib=plan.memory_limit_mib, progress=progress)
+    progress("host: lease: repaired")
+    return wanted
 
 
 def see(plan: LabPlan, shell: Shell) -> Seen:

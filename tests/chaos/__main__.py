@@ -1,7 +1,8 @@
 """`make chaos`: strike `up`, an edit and `destroy` everywhere, and report what came of it.
 
 `ARGS="--rounds 2"` strikes fewer points. What was judged is kept beside the cache's hypervisors:
-a campaign that was stopped goes on where it was; `--fresh` begins anew.
+a campaign that was stopped goes on where it was, and lives that failed are lived again; `--fresh`
+begins anew.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ def main(words: list[str]) -> int:
     if chosen.fresh:
         kept.unlink(missing_ok=True)
     lives = campaign(chosen.seed, chosen.rounds)
-    judged = _read(kept)
-    seen = {verdict["life"] for verdict in judged}
+    seen = _forget_failures(kept)
     todo = [life for life in lives if life.number not in seen]
     layer = packaged_layer("chaos")
     threads = [
@@ -74,6 +74,16 @@ def _line(verdict: dict[str, object]) -> str:
     words = f"{verdict['operation']:8}{verdict['fault']:11}{verdict['ended']:10}"
     words += f"{verdict['struck_s']:5} {verdict['seconds']:5} s  {at}"
     return f"{'ok  ' if good else 'BAD '}{verdict['life']:3} {words}"
+
+
+def _forget_failures(kept: Path) -> set[object]:
+    """Drop lives in which anything failed; answers those that are left."""
+    judged = _read(kept)
+    bad = {v["life"] for v in judged if v["residue"] or not v["converged"]}
+    left = [verdict for verdict in judged if verdict["life"] not in bad]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("".join(f"{json.dumps(verdict)}\n" for verdict in left))
+    return {verdict["life"] for verdict in left}
 
 
 def _read(kept: Path) -> list[dict[str, object]]:

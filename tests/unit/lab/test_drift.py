@@ -110,10 +110,11 @@ def test_what_is_as_it_was_made_is_no_drift() -> None:
     ("seen", "kind", "repair"),
     [
         pytest.param(replace(made(), lease=False), "lease", "pulumi stack export", id="lease"),
+        pytest.param(replace(made(), claimed=False), "lease", "--mend", id="edited lease"),
         pytest.param(replace(made(), marker=False), "marker", "--mend", id="marker"),
         pytest.param(replace(made(), untrue=["run libvirt"]), "run libvirt", "--mend", id="step"),
         pytest.param(replace(made(), logs_writable=False), "console", "see to", id="logs"),
-        pytest.param(replace(made(), pool=""), "undefined", "--refresh", id="no pool"),
+        pytest.param(replace(made(), pool=""), "undefined", "--target", id="no pool"),
         pytest.param(replace(made(), pool="inactive"), "stopped", "--mend", id="pool"),
         pytest.param(with_network(active=False), "stopped", "--mend", id="stopped"),
         pytest.param(with_network(up=False), "bridge down", "--mend", id="bridge down"),
@@ -161,7 +162,7 @@ def test_what_is_as_it_was_made_is_no_drift() -> None:
         pytest.param(with_domain(listen="0.0.0.0"), "VNC", "Domain::", id="VNC"),  # noqa: S104
         pytest.param(without("domains", NODE.name), "undefined", "--refresh", id="no domain"),
         pytest.param(without("volumes", DISK.volume), "missing", "data is gone", id="no disk"),
-        pytest.param(without("volumes", NODE.seed), "missing", "CloudInitDisk", id="no seed"),
+        pytest.param(without("volumes", NODE.seed), "missing", "--refresh", id="no seed"),
         pytest.param(with_volume(DISK.volume, size=1), "size", "data is gone", id="size"),
         pytest.param(with_volume(DISK.volume, kind="raw"), "format", "data is gone", id="format"),
         pytest.param(with_volume(DISK.volume, base="x"), "base", "data is gone", id="base"),

@@ -25,11 +25,13 @@ try:
     way = open_way(config.hypervisor, config.prefix)
     judged = partial(decide, config, topology, image, check_programs())
     lasting = not pulumi.runtime.is_dry_run()
-    plan, facts = settle(config.hypervisor, judged, lasting=lasting, progress=pulumi.log.info)
+    plan, facts, hold = settle(config.hypervisor, judged, lasting=lasting, progress=pulumi.log.info)
     libvirt_uri = way.wait()
 except LabError as error:
     raise pulumi.RunError(str(error)) from None  # the user's to fix: every problem, no traceback
 
 tell(plan, facts)
 lab = Environment(plan, [step.as_dict() for step in steps_for(plan, facts)], libvirt_uri)
+if hold:
+    lab.hypervisor.lease.id.apply(hold.claimed)
 export_outputs(lab, plan, facts)

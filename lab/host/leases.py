@@ -14,7 +14,7 @@ from lab.host.lock import BUSY, Progress, Turn, busy, run_locked
 from lab.host.session import Outcome
 from lab.host.shell import Shell
 from lab.lease import Lease, check_claim
-from lab.storage import LEASES_DIR, RESERVED_DIR
+from lab.storage import HOST_DIR, LEASES_DIR, LOCK_FILE, RESERVED_DIR
 
 ATTEMPTS = 20  # each lost one means that somebody else got its lease in between
 MOVED = 3  # our scripts' exit code: the leases are not those that were judged
@@ -95,6 +95,22 @@ find {RESERVED_DIR} -name '*.json' -mmin +{RESERVED_MIN} -delete"""
     if not outcome.ok and outcome.exit_code != MOVED:
         raise LabError([_refused(shell.address, outcome, turn)])
     return outcome.ok
+
+
+def unreserve(lease: Lease, shell: Shell, *, progress: Progress) -> None:
+    """Let go of what was reserved, if it still is; a host that nobody else uses keeps nothing.
+
+    Args:
+        lease: as it was reserved; what another run of the prefix reserved since stays.
+        shell: of the hypervisor.
+        progress: told for whom this one waits, if it has to.
+    """
+    file = quote(f"{RESERVED_DIR}/{lease.prefix}.json")
+    checksum = sha256(lease.to_json().encode()).hexdigest()
+    script = f"""echo '{checksum}  '{file} | sha256sum -c --status 2>/dev/null || exit 0
+{_unreserve(lease.prefix)}
+[ -n "$(find {HOST_DIR} -type f ! -path {LOCK_FILE})" ] || rm -rf {HOST_DIR}"""
+    run_locked(shell, script, Turn(prefix=lease.prefix, progress=progress), timeout_s=60)
 
 
 def _read(shell: Shell) -> tuple[str, Mapping[str, Lease]]:

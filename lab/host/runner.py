@@ -107,6 +107,7 @@ def restore(steps: Sequence[HostStep], shell: Shell, *, prefix: str, progress: P
 {undo}
 {leave_bridges(prefix)}
 rm -f {LEASES_DIR}/{quote(prefix)}.json {RESERVED_DIR}/{quote(prefix)}.json
+rmdir {RESERVED_DIR} 2>/dev/null || :
 if [ -n "$(find {PREFIXES_DIR} {LEASES_DIR} -type f ! -name '.*' 2>/dev/null)" ]; then exit 0; fi
 for record in $(ls -r {DONE_DIR} 2>/dev/null); do
   timeout -k 5 {UNDO_TIMEOUT_S} sh -e {DONE_DIR}/$record </dev/null 9>&- \

@@ -69,7 +69,7 @@ def up(facts: HostFacts = FACTS, **settings: object) -> list[MockResourceArgs]:
         # The mocks have no callback server; hooks are registered with nobody and never run.
         patch("pulumi.runtime.resource._get_callbacks", _no_callbacks),
         patch("components.settings.check_programs", list),
-        patch("lab.host.settle.settle", lambda _spec, decide, **_how: (decide(facts), facts)),
+        patch("lab.host.settle.settle", lambda _spec, decide, **_how: (decide(facts), facts, None)),
         patch("lab.host.forward.open_way", lambda spec, _prefix: Way(libvirt_uri(spec), spec)),
         patch("lab.images.load_image", lambda config: IMAGE if config.image_url else None),
     ):

@@ -17,6 +17,9 @@ from lab.reader import Reader
 VIRT_TYPES = ("auto", "kvm", "qemu")
 RESTORE = ("settings", "full")  # the last one out undoes settings alone, or removes packages, too
 MOST_NODES = 10_000  # of one role: past any host, and short of a slip of the keyboard
+MOST_RATIO = 1_000  # vCPUs of one thread
+MOST_MEMORY_MIB, MOST_DISK_GIB = 1 << 30, 1 << 30
+QUOTA_FORM = "any of nodes, memory, cpu and disks, such as {nodes: 20, memory: 64G}"
 SSH_PORT = 22
 MOST_PORT = 65_535
 _NAME = r"\w[\w.-]*"  # no hyphen first: ssh would take it for an option
@@ -46,6 +49,16 @@ class HypervisorSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """The most that one environment may have; 0 of a thing: any amount."""
+
+    nodes: int = 0
+    memory_mib: int = 0  # QEMU's overhead included
+    vcpus: int = 0
+    disk_gib: int = 0  # virtual sizes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StackConfig:
     """One environment as its user configured it. The fields' names are ours, keys infrared's."""
 
@@ -58,6 +71,9 @@ class StackConfig:
     image_url: str = ""  # an image of the catalogue, a URL, or a path; empty: only blank nodes
     image_sha256: str = ""  # of the file at image_url; needed for URLs
     memory_overcommit: bool = False
+    vcpu_ratio: int = 0  # vCPUs that may share a thread of the host; 0: any number
+    disk_overcommit: bool = True
+    quota: Quota = Quota()
     host_tools: bool = False  # virt-install and libguestfs on the hypervisor: no lab needs them
     virt_type: str = "auto"
     vnc_external: bool = False  # the screens of nodes answer on every address of the host
@@ -114,6 +130,9 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
         image_url=entry.text("image-url", default=""),
         image_sha256=entry.text("image-sha256", default="", pattern=SHA256, means=SHA256_FORM),
         memory_overcommit=entry.boolean("host-memory-overcommit", default=False),
+        vcpu_ratio=_at_most(entry, "host-vcpu-ratio", MOST_RATIO),
+        disk_overcommit=entry.boolean("host-disk-overcommit", default=True),
+        quota=parse_quota(entry.mapping("quota", required=False, means=QUOTA_FORM)),
         host_tools=entry.boolean("host-tools", default=False),
         virt_type=entry.choice("virt-type", VIRT_TYPES, default="auto"),
         vnc_external=entry.boolean("vnc-external", default=False),
@@ -125,6 +144,24 @@ def parse_settings(entry: Reader, prefix: str) -> StackConfig:
     )
     entry.close()
     return config
+
+
+def parse_quota(entry: Reader) -> Quota:
+    """Read `{nodes: 20, memory: 64G, cpu: 32, disks: 500G}`, or a part of it."""
+    quota = Quota(
+        nodes=_at_most(entry, "nodes", MOST_NODES),
+        memory_mib=entry.size_mib("memory", at_least=0, at_most=MOST_MEMORY_MIB, default=0),
+        vcpus=_at_most(entry, "cpu", MOST_NODES),
+        disk_gib=entry.size_gib("disks", at_least=1, at_most=MOST_DISK_GIB)
+        if entry.has("disks")
+        else 0,
+    )
+    entry.close()
+    return quota
+
+
+def _at_most(entry: Reader, key: str, most: int) -> int:
+    return entry.integer(key, at_least=1, at_most=most) if entry.has(key) else 0
 
 
 def _vnc_password(entry: Reader) -> str:

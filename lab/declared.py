@@ -12,19 +12,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.capacity import OVERHEAD_MIB, domain_memory_mib
+from lab.config import SHA256, SHA256_FORM, parse_quota
 from lab.errors import Problem
-from lab.rules import check_bridge, check_memory, check_name
+from lab.files import Source
+from lab.lease import parse_lease
+from lab.limits import check_memory, check_quota
+from lab.reader import Reader
+from lab.rules import check_bridge, check_name
 
 DOMAIN = "libvirt:index/domain:Domain"
 NETWORK = "libvirt:index/network:Network"
 LEASE = "pulumi-python:dynamic/metalab:Lease"
+IMAGE = "pulumi-python:dynamic/metalab:Image"
+SEED = "libvirt:index/cloudInitDisk:CloudInitDisk"
 KINDS = {  # what has a name on the hypervisor
     DOMAIN: "domain",
     NETWORK: "network",
     "libvirt:index/pool:Pool": "pool",
     "libvirt:index/volume:Volume": "volume",
-    "libvirt:index/cloudInitDisk:CloudInitDisk": "seed disk",
+    SEED: "seed disk",
 }
+_PASSWORDS = re.compile(
+    r"^\s*-?\s*((?:plain_text_|hashed_)?passwd|password|chpasswd|ssh_pwauth)\s*:(?!\s*false\b)",
+    re.MULTILINE,
+)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_KEYS = "Leave passwords out: the stack's key logs in"
+_SCREEN = "`pulumi config set --secret vnc-password`"
+_LAN = "Leave dhcp out: the LAN has its own"
 _PROVIDER_S_MIB, _PROVIDER_S_TYPE = 512, "kvm"  # of a domain that does not say
 
 
@@ -79,6 +94,86 @@ def check_declared_memory(resources: Iterable[Declared]) -> list[Problem]:
         for lease in leases
         for problem in check_memory(_host(lease), claimed_mib, _limit_mib(lease))
     ]
+
+
+def check_declared_quota(resource: Declared, most: Mapping[str, Any]) -> list[Problem]:
+    """`quota`, of one lease: as the pack's configuration has it, in the words of a stack.
+
+    Args:
+        resource: any.
+        most: {"nodes": 20, "memory": "64G", "cpu": 32, "disks": "500G"}, or a part of it.
+    """
+    if resource.resource_type != LEASE:
+        return []
+    problems: list[Problem] = []
+    words = {key: _whole(value) for key, value in most.items()}
+    quota = parse_quota(Reader(words, Source("the policy quota"), problems))
+    lease = parse_lease(str(resource.props["lease"]))
+    return problems or check_quota(f"the policy quota of {lease.prefix}", lease, quota)
+
+
+def check_declared_image(resource: Declared) -> list[Problem]:
+    """`image-checksum`: an image is known by what it is, not by where it came from."""
+    sha256 = str(resource.props.get("sha256") or "")
+    if resource.resource_type != IMAGE or re.fullmatch(SHA256, sha256):
+        return []
+    step = "Give image-sha256"
+    return [Problem("image", sha256 or "no checksum", SHA256_FORM, "image-checksum", step)]
+
+
+def check_declared_secrets(resource: Declared) -> list[Problem]:
+    """`secrets`: nobody gets in by a password that is written somewhere, or by none at all."""
+    if resource.resource_type == SEED:
+        found = sorted(set(_PASSWORDS.findall(str(resource.props.get("userData") or ""))))
+        return [
+            Problem(f"seed {resource.props.get('name')}", word, "keys alone", "secrets", _KEYS)
+            for word in found
+        ]
+    if resource.resource_type != DOMAIN:
+        return []
+    screen = _inner(resource.props, "graphics")
+    where = str(screen.get("listenAddress") or "127.0.0.1")
+    xslt = str(_inner(resource.props, "xml").get("xslt") or "")
+    if where in _LOOPBACK or 'name="passwd"' in xslt:
+        return []
+    got = f"VNC on {where} without a password"
+    return [Problem(f"domain {resource.props.get('name')}", got, "one", "secrets", _SCREEN)]
+
+
+def check_declared_dhcp(resource: Declared) -> list[Problem]:
+    """`rogue-dhcp`: nothing of a lab answers DHCP on somebody's LAN.
+
+    A network that is bridged serves none, and what a domain sends there is looked at.
+    """
+    props, name = resource.props, str(resource.props.get("name") or "")
+    bridged = resource.resource_type == NETWORK and str(props.get("mode") or "") == "bridge"
+    if bridged and _inner(props, "dhcp").get("enabled"):
+        got = "DHCP on a bridge of the host"
+        return [Problem(f"network {name}", got, "that of the LAN", "rogue-dhcp", _LAN)]
+    if resource.resource_type != DOMAIN:
+        return []
+    xslt = str(_inner(props, "xml").get("xslt") or "")
+    bare = [
+        str(nic.get("mac"))
+        for nic in props.get("networkInterfaces") or ()
+        if nic.get("bridge") and f"mac/@address='{nic.get('mac')}'" not in xslt
+    ]
+    step = "Leave allow-dhcp-server out of the layout, unless its DHCP is meant for the LAN"
+    return [
+        Problem(
+            f"domain {name}", f"NIC {mac} on a bridge unfiltered", "a filter", "lan-filter", step
+        )
+        for mac in bare
+    ]
+
+
+def _inner(props: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return props.get(key) or dict[str, Any]()
+
+
+def _whole(value: object) -> object:
+    """The engine's numbers are floats; a quota's are not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _domain_mib(props: Mapping[str, Any]) -> int:

@@ -74,6 +74,17 @@ def _srvs(network: NetworkPlan) -> str:
     )
 
 
+def _quota(plan: LabPlan) -> str:
+    quota = plan.config.quota
+    parts = (
+        ("nodes", quota.nodes, ""),
+        ("memory", quota.memory_mib, " MiB"),
+        ("cpu", quota.vcpus, ""),
+        ("disks", quota.disk_gib, " GiB"),
+    )
+    return ", ".join(f"{name} {most}{unit}" for name, most, unit in parts if most)
+
+
 STACK: tuple[Field[LabPlan], ...] = (
     Field(
         ("host-address",),
@@ -100,6 +111,9 @@ STACK: tuple[Field[LabPlan], ...] = (
         "judged at each run",
         lambda plan: plan.config.memory_overcommit,
     ),
+    Field(("host-vcpu-ratio",), LIVE, "the same", lambda plan: plan.config.vcpu_ratio or ""),
+    Field(("host-disk-overcommit",), LIVE, "the same", lambda plan: plan.config.disk_overcommit),
+    Field(("quota", "nodes", "memory", "cpu", "disks"), LIVE, "the same", _quota),
     Field(
         ("host-restore",),
         LIVE,

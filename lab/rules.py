@@ -12,11 +12,11 @@ from itertools import chain
 
 from lab import naming
 from lab.addressing import stray_bridges
-from lab.capacity import memory_room
 from lab.errors import Problem
 from lab.facts import HostFacts
 from lab.guards import check_guards
 from lab.lease import HeldNode
+from lab.limits import check_limits
 from lab.plans import LabPlan, NicPlan, NodePlan
 from lab.storage import LEASES_DIR, pool_name
 from lab.verdict import judge_kvm
@@ -30,9 +30,8 @@ def check_plan(plan: LabPlan, facts: HostFacts) -> list[Problem]:
             _macs(plan),
             _foreign_objects(plan, facts),
             _virtualization(plan, facts),
-            _memory(plan, facts),
+            check_limits(plan, facts),
             _disks_kept(plan, facts),
-            _disks_fit(plan, facts),
             _lease_lost(plan, facts),
             _systems_kept(plan, facts),
             check_guards(plan, facts),
@@ -56,20 +55,6 @@ def check_bridge(name: str) -> list[Problem]:
     return [Problem(f"bridge {name}", f"{len(name)} characters", allowed, "naming")]
 
 
-def check_memory(where: str, claimed_mib: int, limit_mib: int | None) -> list[Problem]:
-    """`memory-overcommit`: what is configured fits, even when every guest fills its memory.
-
-    Args:
-        where: the host or environment, for the message.
-        claimed_mib: MiB of all its nodes, QEMU's overhead included.
-        limit_mib: MiB that may be claimed; None: overcommit is allowed.
-    """
-    if limit_mib is None or claimed_mib <= limit_mib:
-        return []
-    got, allowed = f"{claimed_mib} MiB of nodes", f"at most {limit_mib} MiB"
-    return [Problem(where, got, allowed, "memory-overcommit", _MEMORY_STEP)]
-
-
 def check_kvm(where: str, wish: str, facts: HostFacts) -> list[Problem]:
     """`kvm`: what is to run with KVM stands on a host that has it, or can be given it.
 
@@ -87,8 +72,6 @@ def check_kvm(where: str, wish: str, facts: HostFacts) -> list[Problem]:
     return [Problem(where, got, "a host with KVM", "kvm", step)]
 
 
-_MEMORY_STEP = "Shrink memory or counts, or set host-memory-overcommit to true"
-_DISK_STEP = "Leave preallocation out: disks are thin then, or make them smaller"
 _MAC_STEP = "Take a mac out of a role of several nodes; else rename a network"
 
 
@@ -146,25 +129,6 @@ def _virtualization(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
         yield from check_kvm(plan.config.hypervisor.address, plan.config.virt_type, facts)
 
 
-def _memory(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
-    room = memory_room(facts, plan.prefix)
-    if plan.config.memory_overcommit or plan.lease.memory_mib <= room.available:
-        return
-    shape = ", ".join(_shape(group.role, group.nodes) for group in plan.groups if group.nodes)
-    yield Problem(
-        plan.config.hypervisor.address,
-        f"{plan.lease.memory_mib} MiB of nodes ({shape}; QEMU's overhead included)",
-        f"at most {room.available} MiB ({room.installed} installed, {room.reserve} reserved, "
-        f"{room.used_by_others} used by others)",
-        "memory-overcommit",
-        _MEMORY_STEP,
-    )
-
-
-def _shape(role: str, nodes: tuple[NodePlan, ...]) -> str:
-    return f"{len(nodes)} {role} of {nodes[0].memory_mib}"
-
-
 def _lease_lost(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
     """Without its lease a plan would give nodes that run other addresses, images and disks."""
     if plan.prefix in facts.leases:
@@ -204,22 +168,6 @@ def _disks_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
                 "disk-kind",
                 _put_back(node),
             )
-
-
-def _disks_fit(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:
-    """What is claimed at once has to be there; thin disks are a note."""
-    lease = facts.leases.get(plan.prefix)
-    there = {name: held.disks_gib for name, held in lease.nodes.items()} if lease else {}
-    claimed = sum(
-        disk.size_gib
-        for name, node in plan.nodes.items()
-        for disk in node.disks
-        if disk.kind == "raw" and disk.target not in there.get(name, {})
-    )
-    if claimed > facts.disk_free_gib:
-        got = f"{claimed} GiB of disks with preallocation"
-        allowed = f"at most {facts.disk_free_gib} GiB, which are free"
-        yield Problem(plan.config.hypervisor.address, got, allowed, "disk-space", _DISK_STEP)
 
 
 def _systems_kept(plan: LabPlan, facts: HostFacts) -> Iterator[Problem]:

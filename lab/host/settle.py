@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 from lab.config import HypervisorSpec
 from lab.errors import LabError, Problem
 from lab.facts import HostFacts
 from lab.host.facts import look
-from lab.host.leases import reserve, unreserve
+from lab.host.hold import Hold
+from lab.host.leases import reserve
 from lab.host.lock import Progress
 from lab.host.shell import Shell, connect
-from lab.lease import Lease
 from lab.plans import LabPlan
 
 ATTEMPTS = 20  # each lost one means that somebody else got what was planned in between
-
-
-class Hold:
-    """What a run keeps on the host for itself until it claims it.
-
-    A run that ends without a claim lets go: its state may have nothing by which a destroy would.
-    """
-
-    def __init__(self, spec: HypervisorSpec, lease: Lease) -> None:
-        self._spec, self._lease = spec, lease
-        atexit.register(self.let_go)
-
-    def claimed(self, _lease: object = None) -> None:
-        """The lease is written, and what was kept is gone with it."""
-        atexit.unregister(self.let_go)
-
-    def let_go(self) -> None:
-        """Remove it. Without an answer it is for whoever comes next, once it is old."""
-        with suppress(LabError), connect(self._spec) as shell:
-            unreserve(self._lease, shell, progress=lambda _line: None)
 
 
 def settle(

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,17 @@ def test_a_refresh_finds_no_drift(demo: Stack) -> None:
 def test_the_pack_judged_the_run(demo: Stack) -> None:
     """Policies that are not loaded refuse nothing."""
     assert "metalab" in demo.unchanged().ok().out.partition("Policies:")[2]
+
+
+def test_the_pack_analyzes_what_exists(demo: Stack, tmp_path: Path) -> None:
+    """By the state alone; somebody else's quota is no affair of the stack's file."""
+    words = ("pulumi", "policy", "analyze", "-s", demo.prefix, "--policy-pack", "policies")
+    assert "quota" not in demo.project.run(*words).ok().out
+    quota = tmp_path / "policy.json"
+    quota.write_text('{"quota": {"nodes": 2, "memory": "64G"}}')
+    said = demo.project.run(*words, "--policy-pack-config", str(quota)).refused().out
+    assert "3 nodes, expected at most 2" in said
+    assert "[quota]" in said
 
 
 def test_one_more_node_leaves_the_others_alone(demo: Stack, bare_hypervisor: Hypervisor) -> None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from lab.capacity import OVERHEAD_MIB, memory_room
+from lab.errors import LabError
+from lab.host.decision import decide
+from lab.host.facts import look
 from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor
+from tests.unit.lab.samples import config, role, topology
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("refusals")]
 
@@ -120,6 +127,49 @@ def test_settings_are_refused(stack: Stack, settings: dict[str, str], said: list
     out = stack.up().refused().out
     assert [word for word in said if word not in out] == [], out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_hundred_plans_on_each_side_of_what_the_host_has(
+    stack: Stack, hypervisor: Hypervisor, seed: int
+) -> None:
+    """By the facts of a real one: at its limit a plan is accepted, a MiB beyond it is not."""
+    assert stack
+    random = Random(seed)  # noqa: S311 - repeatable is what it has to be
+    with hypervisor.shell() as shell:
+        facts = look(shell)
+    limit = memory_room(facts, "foo").available
+    for _ in range(50):
+        count = random.randint(1, 9)
+        each = random.randint(64, limit // count - OVERHEAD_MIB["qemu"] - 300)
+        rest = limit - count * (each + OVERHEAD_MIB["qemu"]) - OVERHEAD_MIB["qemu"]
+        for last, refused in ((rest, []), (rest + 1, ["memory-overcommit"])):
+            shapes = [("many", range(count), each), ("last", range(1), last)]
+            roles = tuple(
+                role(name, indexes, memory_mib=memory, deploy_os=False)
+                for name, indexes, memory in shapes
+            )
+            wanted = replace(topology(), roles=roles)
+            try:
+                decide(config(virt_type="qemu"), wanted, None, (), facts)
+                found = []
+            except LabError as error:
+                found = [problem.rule for problem in error.problems]
+            assert found == refused, (count, each, last)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"quota": {"nodes": 1}, "topology_nodes": "tiny:2"}, "[quota]"),
+        ({"quota": {"memory": 287}}, "[quota]"),  # 128 MiB and QEMU's 160
+        ({"host_vcpu_ratio": 1, "topology_nodes": "tiny:40"}, "[vcpu-overcommit]"),
+        ({"host_disk_overcommit": False, "topology_nodes": "tiny:900"}, "[disk-overcommit]"),
+    ],
+)
+def test_limits_that_somebody_sets(stack: Stack, settings: dict[str, object], rule: str) -> None:
+    stack.configure(**settings)
+    assert rule in stack.up().refused().out
 
 
 def test_unreachable_host_is_refused(stack: Stack) -> None:

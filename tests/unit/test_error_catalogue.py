@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab import declared
-from lab.config import HypervisorSpec, parse_config
+from lab.config import HypervisorSpec, Quota, parse_config
 from lab.errors import LabError, Problem
 from lab.facts import (
     ChainFact,
@@ -185,10 +185,18 @@ def kvm() -> Problems:
     return check_plan(plan_lab(config(virt_type="kvm"), topology(tiny=[0]), IMAGE, FACTS), FACTS)
 
 
-def heavy() -> Problems:
-    roles = (role("controller", range(3), memory_mib=32_768, deploy_os=False),)
-    wanted = replace(topology(), roles=roles)
-    return check_plan(plan_lab(config(), wanted, None, FACTS), FACTS)
+def heavy(**settings: Any) -> Problems:
+    disks = (DiskSpec(size_gib=200),)
+    shape = role("controller", range(3), memory_mib=32_768, vcpus=8, disks=disks, deploy_os=False)
+    wanted = replace(topology(), roles=(shape,))
+    return check_plan(plan_lab(config(**settings), wanted, None, FACTS), FACTS)
+
+
+LAN_NIC = {"bridge": "br0", "mac": "52:54:00:00:00:01"}
+
+
+def resource(kind: str, name: str, **props: Any) -> declared.Declared:
+    return declared.Declared(kind, f"urn:pulumi:foo::metalab::{kind}::x", {"name": name, **props})
 
 
 PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
@@ -292,6 +300,9 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "bridge-rollback": lambda _: wired(LanSpec(), rollback=False),
         "bridge-shared": lambda _: wired(LanSpec(), LanSpec(nic="eth0")),
         "memory-overcommit": lambda _: heavy(),
+        "vcpu-overcommit": lambda _: heavy(vcpu_ratio=2, memory_overcommit=True),
+        "disk-overcommit": lambda _: heavy(disk_overcommit=False, memory_overcommit=True),
+        "quota": lambda _: heavy(quota=Quota(nodes=2), memory_overcommit=True),
         "kvm": lambda _: kvm(),
         "firewall": lambda _: fenced(),
         "firewalld-zone": lambda _: zoneless(),
@@ -305,6 +316,17 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "lease-subnet": lambda _: leased("192.0.2.0/24"),
         "lease-lost": lambda _: lost(),
         "prefix-owned": lambda _: owned(),
+    },
+    "The policy pack": {
+        "secrets": lambda _: declared.check_declared_secrets(
+            resource(declared.SEED, "foo-a-0-seed.iso", userData="ssh_pwauth: true")
+        ),
+        "rogue-dhcp": lambda _: declared.check_declared_dhcp(
+            resource(declared.NETWORK, "foo-lan", mode="bridge", dhcp={"enabled": True})
+        ),
+        "lan-filter": lambda _: declared.check_declared_dhcp(
+            resource(declared.DOMAIN, "foo-a-0", networkInterfaces=[LAN_NIC])
+        ),
     },
     "Operations": {
         "cleanup": lambda _: [no_wish("lab42", ("foo", "foo2"))],

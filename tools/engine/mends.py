@@ -158,11 +158,30 @@ def _forgotten(read: str, wait: str) -> Iterator[tuple[str, str]]:
         yield waited, waited + '\t\td.SetId("")\n'
 
 
-HALVES = tuple(
+# So is a network whose autostart could not be set: an update sets it when it changes, which it
+# does not.
+_NETWORK = (
+    "waiting for network to reach active state: %s",
+    "setting autostart for network: %s",
+)
+HALVES = (
     Mend(
         module="github.com/dmacvicar/terraform-provider-libvirt",
-        file=f"libvirt/resource_libvirt_{kind}.go",
-        lines=tuple(_forgotten(read, wait)),
-    )
-    for kind, read, wait in _READS
+        file="libvirt/resource_libvirt_network.go",
+        lines=tuple(
+            (
+                f'return diag.Errorf("error {said}',
+                f'd.SetId("")\n\t\treturn diag.Errorf("error {said}',
+            )
+            for said in _NETWORK
+        ),
+    ),
+    *(
+        Mend(
+            module="github.com/dmacvicar/terraform-provider-libvirt",
+            file=f"libvirt/resource_libvirt_{kind}.go",
+            lines=tuple(_forgotten(read, wait)),
+        )
+        for kind, read, wait in _READS
+    ),
 )

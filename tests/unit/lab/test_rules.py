@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab import rules
+from lab import limits, rules
 from lab.facts import (
     DomainFact,
     HostFacts,
@@ -272,7 +272,7 @@ def test_check_bridge(name: str, ok: bool) -> None:
     ],
 )
 def test_check_memory(claimed: int, limit: int | None, ok: bool) -> None:
-    assert (rules.check_memory("lab42", claimed, limit) == []) is ok
+    assert (limits.check_memory("lab42", claimed, limit) == []) is ok
 
 
 def test_a_mac_of_its_own_is_not_for_a_network_with_dhcp() -> None:

@@ -24,9 +24,11 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError, unknown_checking_proxy
 
+from lab.lease import HeldNode, Lease
 from policies.metalab_policies import POLICIES
 
 ROOT = Path(__file__).parents[3]
+NETWORK, SEED = "libvirt:index/network:Network", "libvirt:index/cloudInitDisk:CloudInitDisk"
 DOMAIN, LEASE = "libvirt:index/domain:Domain", "pulumi-python:dynamic/metalab:Lease"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # the SDK's sign for a text not yet known
 OPTIONS = PolicyResourceOptions(
@@ -45,7 +47,7 @@ def urn(resource_type: str, name: str) -> str:
     return f"urn:pulumi:foo::metalab::{resource_type}::{name}"
 
 
-def ask_resource(name: str, resource_type: str, props: dict[str, Any]) -> list[str]:
+def ask_resource(name: str, resource_type: str, props: dict[str, Any], **config: Any) -> list[str]:
     """Ask a registered resource policy, as the pack's host does."""
     policy, found = BY_NAME[name], list[str]()
     assert isinstance(policy, ResourceValidationPolicy)
@@ -56,6 +58,7 @@ def ask_resource(name: str, resource_type: str, props: dict[str, Any]) -> list[s
         "x",
         OPTIONS,
         None,
+        config,
     )
     policy.validate(args, lambda message, urn=None: found.append(message))
     return found
@@ -84,12 +87,19 @@ def ask_stack(name: str, *resources: tuple[str, dict[str, Any]]) -> list[tuple[s
     return found
 
 
-def test_every_policy_is_mandatory() -> None:
+def test_every_policy_has_its_level() -> None:
     """The pack's default is advisory: one that forgets its level would stop nothing."""
-    assert {policy.name: policy.enforcement_level for policy in POLICIES} == dict.fromkeys(
-        ["naming", "memory-overcommit", "naming-of-stack", "memory-overcommit-of-stack"],
-        EnforcementLevel.MANDATORY,
-    )
+    mandatory = ["naming", "memory-overcommit", "quota", "image-checksum", "secrets", "rogue-dhcp"]
+    mandatory += ["naming-of-stack", "memory-overcommit-of-stack"]
+    assert {policy.name: policy.enforcement_level for policy in POLICIES} == {
+        **dict.fromkeys(mandatory, EnforcementLevel.MANDATORY),
+        "lan-filter": EnforcementLevel.ADVISORY,  # a layout may mean it
+    }
+
+
+def test_every_policy_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "policies.md").read_text()
+    assert [name for name in BY_NAME if f"`{name}`" not in page] == []
 
 
 def test_naming() -> None:
@@ -109,6 +119,64 @@ def test_memory_overcommit() -> None:
     props = {"memory_mib": 2.0, "memory_limit_mib": 1.0}
     assert len(ask_resource("memory-overcommit", LEASE, props)) == 1
     assert ask_resource("memory-overcommit", LEASE, {"memory_mib": 2.0}) == []
+
+
+def test_quota_comes_from_the_pack_s_configuration() -> None:
+    """The engine adds its own word to it: the level."""
+    nodes = {f"a-{n}": HeldNode(numbers={}, disks_gib={}) for n in range(3)}
+    lease = Lease(prefix="foo", virt_type="qemu", nodes=nodes, memory_mib=2048, disk_gib=30)
+    props = {"lease": lease.to_json()}
+    assert ask_resource("quota", LEASE, props) == []
+    fits = {"nodes": 3.0, "memory": "2G", "disks": "30G", "enforcementLevel": "mandatory"}
+    assert ask_resource("quota", LEASE, props, **fits) == []
+    (line,) = ask_resource("quota", LEASE, props, **{**fits, "nodes": 2.0})
+    assert "3 nodes, expected at most 2" in line
+    (line,) = ask_resource("quota", LEASE, props, nodes="many")
+    assert "[range]" in line or "[integer]" in line or "many" in line
+
+
+def test_an_image_is_known_by_its_checksum() -> None:
+    kind = "pulumi-python:dynamic/metalab:Image"
+    assert ask_resource("image-checksum", kind, {"sha256": "ab" * 32}) == []
+    assert ask_resource("image-checksum", kind, {"sha256": ""})
+    assert ask_resource("image-checksum", kind, {"sha256": "latest"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "props", "ok"),
+    [
+        (SEED, {"userData": "#cloud-config\nssh_pwauth: false\nusers: []\n"}, True),
+        (SEED, {"userData": "ssh_pwauth: true\n"}, False),
+        (SEED, {"userData": "users:\n- name: a\n  plain_text_passwd: b\n"}, False),
+        (SEED, {"userData": "password: geheim\n"}, False),
+        (SEED, {"userData": "chpasswd:\n  list: root:a\n"}, False),
+        (DOMAIN, {"graphics": {"listenAddress": "127.0.0.1"}}, True),
+        (DOMAIN, {"graphics": {"listenAddress": "0.0.0.0"}}, False),  # noqa: S104
+        (
+            DOMAIN,
+            {
+                "graphics": {"listenAddress": "0.0.0.0"},  # noqa: S104
+                "xml": {"xslt": '<xsl:attribute name="passwd">x</xsl:attribute>'},
+            },
+            True,
+        ),
+        (NETWORK, {}, True),
+    ],
+)
+def test_nobody_gets_in_by_a_password(kind: str, props: dict[str, Any], ok: bool) -> None:
+    assert (ask_resource("secrets", kind, {"name": "foo-x", **props}) == []) is ok
+
+
+def test_nothing_answers_dhcp_on_the_lan() -> None:
+    bridged = {"name": "foo-lan", "mode": "bridge"}
+    assert ask_resource("rogue-dhcp", NETWORK, bridged) == []
+    assert ask_resource("rogue-dhcp", NETWORK, {"mode": "nat", "dhcp": {"enabled": True}}) == []
+    assert ask_resource("rogue-dhcp", NETWORK, {**bridged, "dhcp": {"enabled": True}})
+    nic = {"bridge": "br0", "mac": "52:54:00:00:00:01"}
+    filtered = {"xslt": "<a match=\"interface[mac/@address='52:54:00:00:00:01']\"/>"}
+    assert ask_resource("lan-filter", DOMAIN, {"networkInterfaces": [nic]})
+    assert ask_resource("lan-filter", DOMAIN, {"networkInterfaces": [nic], "xml": filtered}) == []
+    assert ask_resource("lan-filter", DOMAIN, {"networkInterfaces": [{"networkId": "x"}]}) == []
 
 
 def test_memory_overcommit_of_stack() -> None:

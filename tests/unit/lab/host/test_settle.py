@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import combinations
@@ -13,7 +12,7 @@ from lab.errors import LabError
 from lab.facts import HostFacts
 from lab.host.facts import look
 from lab.host.leases import claim, read_leases, reserve, unreserve
-from lab.host.settle import Hold, settle_on
+from lab.host.settle import settle_on
 from lab.plans import LabPlan
 from lab.storage import HOST_DIR
 from tests.unit.lab import samples
@@ -106,18 +105,3 @@ def test_what_was_reserved_and_not_claimed_is_let_go_of(tmp_path: Path) -> None:
     unreserve(other.lease, shell, progress=print)
     assert shell.run(f"ls -d {HOST_DIR}").exit_code != 0
     unreserve(other.lease, shell, progress=print)
-
-
-def test_a_claimed_one_is_not_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = LocalShell(tmp_path)
-    plan, _ = settle_on(shell, planner("a"), lasting=True, progress=print)
-    monkeypatch.setattr("lab.host.settle.connect", lambda _spec: nullcontext(shell))
-    ends: list[Callable[[], None]] = []
-    monkeypatch.setattr("atexit.register", ends.append)
-    monkeypatch.setattr("atexit.unregister", ends.remove)
-    spec = plan.config.hypervisor
-    Hold(spec, plan.lease).claimed("foo")
-    assert ends == []
-    Hold(spec, plan.lease)
-    ends.pop()()
-    assert shell.run(f"ls -d {HOST_DIR}").exit_code != 0

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("refusals")]
 
 LOTS = "cpu: 1\nmemory: lots\ndisks: [1G]\nmemroy: 5\n"
 TEXT_SIZE = "cpu: 1\nmemory: 32G\ndisks: [1G]\n"
+WIDE = "cpu: 1\nmemory: 128\ndisks: [60000G]\n"
 OVERLAP = """\
 networks:
   a: {cidr: 10.9.0.0/16, forward: nat, dhcp: true}
@@ -48,6 +49,7 @@ def stack(project: Project, hypervisor: Hypervisor, before: list[str]) -> Stack:
     folder = project.folder / "topologies"
     (folder / "nodes" / "lots.yaml").write_text(LOTS)
     (folder / "nodes" / "big.yaml").write_text(TEXT_SIZE)
+    (folder / "nodes" / "wide.yaml").write_text(WIDE)
     (folder / "networks" / "overlap.yaml").write_text(OVERLAP)
     (folder / "networks" / "small.yaml").write_text(SMALL)
     return project.stack("foo", **_good(hypervisor))
@@ -164,7 +166,7 @@ def test_a_hundred_plans_on_each_side_of_what_the_host_has(
         ({"quota": {"nodes": 1}, "topology_nodes": "tiny:2"}, "[quota]"),
         ({"quota": {"memory": 287}}, "[quota]"),  # 128 MiB and QEMU's 160
         ({"host_vcpu_ratio": 1, "topology_nodes": "tiny:40"}, "[vcpu-overcommit]"),
-        ({"host_disk_overcommit": False, "topology_nodes": "tiny:900"}, "[disk-overcommit]"),
+        ({"host_disk_overcommit": False, "topology_nodes": "wide:1"}, "[disk-overcommit]"),
     ],
 )
 def test_limits_that_somebody_sets(stack: Stack, settings: dict[str, object], rule: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from difflib import unified_diff
 from pathlib import Path
 
 from tests.chaos.points import OPERATIONS, Life, Point
@@ -166,11 +167,11 @@ class Stage:
 
     def _residue(self) -> tuple[str, ...]:
         now, was = set(self.host.inventory()), set(self.before)
-        others = self.host.run(OTHERS)
+        theirs = list(unified_diff(self.others.splitlines(), self.host.run(OTHERS).splitlines()))
         return (
             *(f"+ {line}" for line in sorted(now - was)),
             *(f"- {line}" for line in sorted(was - now)),
-            *(["others changed"] if others != self.others else []),
+            *(f"of others: {line}" for line in theirs if line[0] in "+-"),
         )
 
     def _start_over(self) -> None:

@@ -20,7 +20,7 @@ def test_a_crowd_comes_and_goes(project: Project, hypervisor: Hypervisor) -> Non
     """All first runs at once succeed; whoever goes takes nothing along; a hole is taken again."""
     hypervisor.run(FOREIGN)
     project.add_blank()
-    crowd = Crowd(project, hypervisor, at_once=COUNT, with_nodes=2)
+    crowd = Crowd(project, hypervisor, at_once=COUNT, running=2)
     before, foreign = hypervisor.inventory(), crowd.everybody()
     crowd.make(COUNT)
     leases = crowd.leases()
@@ -29,7 +29,7 @@ def test_a_crowd_comes_and_goes(project: Project, hypervisor: Hypervisor) -> Non
     everybody, gone = crowd.everybody(), [ALIKE[0], *list(crowd.stacks)[-1:]]
     crowd.each(gone, Stack.destroy)
     assert changed(everybody, crowd.everybody(), gone) == []
-    crowd.each(gone, Stack.up)
+    crowd.each(gone, crowd.up)
     again = {prefix: subnets["management"] for prefix, subnets in crowd.leases().items()}
     assert sorted(again.values()) == sorted(lease["management"] for lease in leases.values())
     crowd.each(crowd.stacks, Stack.destroy)

@@ -109,6 +109,8 @@ ROUNDS = {
         Case(f"virsh destroy foo-tiny-0; cp {POOL}/foo-tiny-0-vda.qcow2 /root/; "
              f"qemu-img convert -O raw {POOL}/foo-tiny-0-vda.qcow2 /root/raw; "
              f"mv /root/raw {POOL}/foo-tiny-0-vda.qcow2", "volume foo-tiny-0-vda.qcow2", "format"),
+        Case("true  # the same file: what is converted stands alone",
+             "volume foo-tiny-0-vda.qcow2", "base"),
         Case("mv /var/log/libvirt/qemu /root/logs", "host", "console"),
         Case("mv /var/lib/metalab/leases/foo.json /root/", "host", "lease"),
     ],

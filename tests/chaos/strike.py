@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-import threading
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,8 +85,10 @@ class Telegraph:
 
     def close(self) -> None:
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(10)
+        self._process.stdout.close()
 
 
 class Run:
@@ -94,20 +96,18 @@ class Run:
 
     def __init__(self, stack: Stack, words: tuple[str, ...]) -> None:
         flags = ("-s", stack.prefix, "--yes", "--non-interactive", "--color", "never")
-        self.lines: list[str] = []
+        # A file: whoever outlives the engine would keep a pipe open.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end
         self._begun = time.monotonic()
         self.engine = subprocess.Popen(
             ["pulumi", *words, *flags],
             cwd=stack.project.folder,
             env=stack.project.env,
-            stdout=subprocess.PIPE,
+            stdout=self._said,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     @property
     def seconds(self) -> float:
@@ -115,14 +115,16 @@ class Run:
         return time.monotonic() - self._begun
 
     @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        size = os.fstat(self._said.fileno()).st_size
+        return os.pread(self._said.fileno(), size, 0).decode(errors="replace")
+
+    @property
     def steps(self) -> list[str]:
         """What the engine has said that it does."""
-        return [re.sub(r" +", " ", line.strip()) for line in self.lines[:] if _STEP.match(line)]
-
-    def _read(self) -> None:
-        assert self.engine.stdout
-        for line in self.engine.stdout:
-            self.lines.append(line)
+        lines = [line for line in self.said.splitlines() if _STEP.match(line)]
+        return [re.sub(r" +", " ", line.strip()) for line in lines]
 
     def strike(self, point: Point, plain: Struck, telegraph: Telegraph | None) -> Blow:
         """Wait for the point, and for the victim."""
@@ -150,9 +152,11 @@ class Run:
             blow.left.extend(family(self.engine.pid))
             kill(blow.left)
             self.engine.wait()
-        self._reader.join(2)  # whoever outlives the engine may hold its pipe
-        said = "".join(self.lines[:])
-        return Struck(self.engine.returncode, said, seconds, len(self.steps), blow.at, blow.left)
+        struck = Struck(
+            self.engine.returncode, self.said, seconds, len(self.steps), blow.at, blow.left
+        )
+        self._said.close()
+        return struck
 
 
 def run(

@@ -101,7 +101,7 @@ def test_the_pack_judged_the_run(demo: Stack) -> None:
 
 def test_the_pack_analyzes_what_exists(demo: Stack, tmp_path: Path) -> None:
     """By the state alone; somebody else's quota is no affair of the stack's file."""
-    words = ("pulumi", "policy", "analyze", "-s", demo.prefix, "--policy-pack", "policies")
+    words = ("pulumi", "policy", "analyze", "-s", demo.prefix)  # the environment names the pack
     assert "quota" not in demo.project.run(*words).ok().out
     quota = tmp_path / "policy.json"
     quota.write_text('{"quota": {"nodes": 2, "memory": "64G"}}')

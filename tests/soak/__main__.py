@@ -41,7 +41,7 @@ def crowd(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> Non
     say(f"a run that changes nothing, among them: {took:.1f} s")
     everybody, half = first.everybody(), list(first.stacks)[::2]
     took = first.each(half, Stack.destroy)
-    assert changed(everybody, first.everybody(), half) == []
+    check_same(changed(everybody, first.everybody(), half))
     say(f"{len(half)} destroyed in {took:.0f} s, {len(everybody) - len(half)} others to the byte")
     first.each(half[:8], first.up)
     again = first.leases()
@@ -66,9 +66,9 @@ def walk(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> None
         say(f"{number}: {line}")
     one.stack.unchanged().ok()
     one.stack.fab("drift").ok()
-    assert changed(was, others.everybody(), ["foo"]) == []
+    check_same(changed(was, others.everybody(), ["foo"]))
     one.stack.destroy().ok()
-    assert changed(was, others.everybody(), ["foo"]) == []
+    check_same(changed(was, others.everybody(), ["foo"]))
     say(f"{chosen.sequences} sequences: whoever stayed did not notice, nor did the neighbour")
     neighbour.stack.destroy().ok()
 
@@ -110,6 +110,12 @@ def main(words: list[str]) -> int:
         ):
             PARTS[part](Project.copy(Path(folder)), host, chosen)
     return 0
+
+
+def check_same(found: list[str]) -> None:
+    """Fail with what was changed."""
+    if found:
+        raise AssertionError("\n".join(found))
 
 
 def say(line: str) -> None:

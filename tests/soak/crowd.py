@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from difflib import unified_diff
 from ipaddress import ip_network
 from itertools import combinations
 
@@ -32,7 +33,7 @@ cd /
 say() { sed "s/^/$1\t/"; }
 for d in $(virsh list --all --name); do
   o=$(virsh dumpxml --inactive $d | sed -n 's/.*:owner .*prefix=.\([a-z0-9-]*\).*/\1/p')
-  { virsh dumpxml $d; cat /run/libvirt/qemu/$d.pid 2>/dev/null; } | say "$o"
+  { virsh dumpxml $d; cat /run/libvirt/qemu/$d.pid 2>/dev/null; echo; } | say "$o"
 done
 for n in $(virsh net-list --all --name); do
   o=$(virsh net-dumpxml --inactive $n | sed -n 's/.*:owner .*prefix=.\([a-z0-9-]*\).*/\1/p')
@@ -118,5 +119,9 @@ class Crowd:
 def changed(
     was: dict[str, list[str]], now: dict[str, list[str]], but: Sequence[str] = ()
 ) -> list[str]:
-    """Who is not as before, apart from those that were meant."""
-    return [who for who in {*was, *now} - set(but) if was.get(who) != now.get(who)]
+    """What is not as before, with whose it is, apart from those that were meant."""
+    return [
+        f"{who}: {line}"
+        for who in {*was, *now} - set(but)
+        for line in unified_diff(was.get(who, []), now.get(who, []), n=0, lineterm="")
+    ]

@@ -21,6 +21,7 @@ def test_a_crowd_comes_and_goes(project: Project, hypervisor: Hypervisor) -> Non
     hypervisor.run(FOREIGN)
     project.add_blank()
     crowd = Crowd(project, hypervisor, at_once=COUNT, running=2)
+    crowd.warm_up()
     before, foreign = hypervisor.inventory(), crowd.everybody()
     crowd.make(COUNT)
     leases = crowd.leases()

@@ -25,6 +25,7 @@ def crowd(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> Non
     host.run(FOREIGN)
     project.add_blank()
     nobody = Crowd(project, host, at_once=1, running=0)
+    nobody.warm_up()
     before, foreign = host.inventory(), nobody.everybody()
     first = Crowd(project, host, at_once=16, running=4)
     begun = time.monotonic()

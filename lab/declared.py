@@ -40,6 +40,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _KEYS = "Leave passwords out: the stack's key logs in"
 _SCREEN = "`pulumi config set --secret vnc-password`"
 _LAN = "Leave dhcp out: the LAN has its own"
+_FILTER = "Leave allow-dhcp-server out of the layout, unless its DHCP is meant for the LAN"
 _PROVIDER_S_MIB, _PROVIDER_S_TYPE = 512, "kvm"  # of a domain that does not say
 
 
@@ -141,29 +142,25 @@ def check_declared_secrets(resource: Declared) -> list[Problem]:
 
 
 def check_declared_dhcp(resource: Declared) -> list[Problem]:
-    """`rogue-dhcp`: nothing of a lab answers DHCP on somebody's LAN.
-
-    A network that is bridged serves none, and what a domain sends there is looked at.
-    """
-    props, name = resource.props, str(resource.props.get("name") or "")
+    """`rogue-dhcp`: a network that is bridged to somebody's LAN serves no DHCP there."""
+    props = resource.props
     bridged = resource.resource_type == NETWORK and str(props.get("mode") or "") == "bridge"
-    if bridged and _inner(props, "dhcp").get("enabled"):
-        got = "DHCP on a bridge of the host"
-        return [Problem(f"network {name}", got, "that of the LAN", "rogue-dhcp", _LAN)]
+    if not bridged or not _inner(props, "dhcp").get("enabled"):
+        return []
+    where, got = f"network {props.get('name') or ''}", "DHCP on a bridge of the host"
+    return [Problem(where, got, "that of the LAN", "rogue-dhcp", _LAN)]
+
+
+def check_declared_filter(resource: Declared) -> list[Problem]:
+    """`lan-filter`: what a domain sends to a LAN is looked at, so that it answers no DHCP there."""
+    props = resource.props
     if resource.resource_type != DOMAIN:
         return []
-    xslt = str(_inner(props, "xml").get("xslt") or "")
-    bare = [
-        str(nic.get("mac"))
-        for nic in props.get("networkInterfaces") or ()
-        if nic.get("bridge") and f"mac/@address='{nic.get('mac')}'" not in xslt
-    ]
-    step = "Leave allow-dhcp-server out of the layout, unless its DHCP is meant for the LAN"
+    where, xslt = f"domain {props.get('name') or ''}", str(_inner(props, "xml").get("xslt") or "")
     return [
-        Problem(
-            f"domain {name}", f"NIC {mac} on a bridge unfiltered", "a filter", "lan-filter", step
-        )
-        for mac in bare
+        Problem(where, f"NIC {mac} on a bridge unfiltered", "a filter", "lan-filter", _FILTER)
+        for nic in props.get("networkInterfaces") or ()
+        if nic.get("bridge") and f"mac/@address='{(mac := nic.get('mac'))}'" not in xslt
     ]
 
 

@@ -26,6 +26,7 @@ from pulumi_policy import (
 from lab.declared import (
     Declared,
     check_declared_dhcp,
+    check_declared_filter,
     check_declared_image,
     check_declared_lease,
     check_declared_memory,
@@ -91,12 +92,12 @@ def no_secrets(args: ResourceValidationArgs, report: ReportViolation) -> None:
 
 def rogue_dhcp(args: ResourceValidationArgs, report: ReportViolation) -> None:
     """Ask `rogue-dhcp` of a network."""
-    _report(_of_rule("rogue-dhcp", check_declared_dhcp(_declared(args))), report)
+    _report(check_declared_dhcp(_declared(args)), report)
 
 
 def lan_filter(args: ResourceValidationArgs, report: ReportViolation) -> None:
     """Ask `lan-filter` of a domain: a layout may say that its guests serve DHCP on the LAN."""
-    _report(_of_rule("lan-filter", check_declared_dhcp(_declared(args))), report)
+    _report(check_declared_filter(_declared(args)), report)
 
 
 POLICIES: list[Policy] = [
@@ -127,10 +128,6 @@ def _visible(resources: Iterable[PolicyResource]) -> list[PolicyResource]:
     resources empty. Their inputs were judged one by one.
     """
     return [resource for resource in resources if len(resource.props)]
-
-
-def _of_rule(rule: str, problems: Iterable[Problem]) -> list[Problem]:
-    return [problem for problem in problems if problem.rule == rule]
 
 
 def _report(problems: Iterable[Problem], report: ReportViolation, urn: str | None = None) -> None:

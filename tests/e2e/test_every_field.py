@@ -13,7 +13,6 @@ from tests.edits import BASE, EDITS, Edit, Files, made
 
 pytestmark = pytest.mark.e2e
 POOL = "/var/lib/libvirt/images/metalab/prefixes/foo"
-ROUNDS = ("live", "restart", "seed", "replace")
 
 
 class Lab:

@@ -324,7 +324,7 @@ PHASES: dict[str, dict[str, Callable[[Path], Problems]]] = {
         "rogue-dhcp": lambda _: declared.check_declared_dhcp(
             resource(declared.NETWORK, "foo-lan", mode="bridge", dhcp={"enabled": True})
         ),
-        "lan-filter": lambda _: declared.check_declared_dhcp(
+        "lan-filter": lambda _: declared.check_declared_filter(
             resource(declared.DOMAIN, "foo-a-0", networkInterfaces=[LAN_NIC])
         ),
     },

@@ -13,6 +13,7 @@ from tests.chaos.points import OPERATIONS, Life, Point
 from tests.chaos.strike import Struck, kill, run
 from tests.e2e.engine import Project
 from tests.e2e.hypervisors import Hypervisor
+from tests.soak.crowd import FOREIGN
 
 # /var/lib in a file system of its own: one that may be filled.
 SMALL_DISK = """set -e
@@ -22,16 +23,6 @@ cp -a /var/lib/. /mnt
 mount --bind /mnt /var/lib
 systemctl start libvirtd.socket libvirtd
 findmnt -n -o FSTYPE /var/lib | grep -qx tmpfs"""
-FOREIGN = """
-virsh -q define /dev/stdin <<X
-<domain type='qemu'><name>foo-db</name><memory unit='MiB'>64</memory>
-<os><type arch='x86_64'>hvm</type></os></domain>
-X
-virsh -q net-define /dev/stdin <<X
-<network><name>foo-lan</name><ip address='10.99.99.1' netmask='255.255.255.0'/></network>
-X
-echo theirs > /var/lib/libvirt/images/foo-db.img
-"""
 # Everything of everybody else, to the byte.
 OTHERS = """
 for d in $(virsh list --all --name); do case $d in foo-blank-*) ;; *) virsh dumpxml $d; esac; done

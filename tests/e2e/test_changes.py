@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.strike import family, kill
 from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor
 
@@ -205,15 +203,4 @@ def _killed_up(stack: Stack, hypervisor: Hypervisor, domain: str) -> None:
             if domain in hypervisor.run("virsh list --name"):
                 break
             time.sleep(0.1)
-        for process in (engine.pid, *_descendants(engine.pid)):  # plugins outlive their engine
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-
-
-def _descendants(process: int) -> list[int]:
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
-    found = [process]
-    for parent in found:
-        found += [pid for pid, ppid in pairs if ppid == parent]
-    return found[1:]
+        kill(family(engine.pid))  # plugins outlive their engine

@@ -8,22 +8,15 @@ import pytest
 
 from tests.e2e.engine import Project, Run, Stack
 from tests.e2e.hypervisors import Hypervisor
+from tests.soak.crowd import FOREIGN
 
 pytestmark = pytest.mark.e2e
 NEIGHBOURS = ("f", "foo2", "foo-compute")
-FOREIGN = """
-virsh -q define /dev/stdin <<X
-<domain type='qemu'><name>foo-db</name><memory unit='MiB'>64</memory>
-<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'>
-<driver name='qemu' type='raw'/><source file='/var/lib/libvirt/images/foo-db.img'/>
-<target dev='vda' bus='virtio'/></disk></devices></domain>
-X
-virsh -q net-define /dev/stdin <<X
-<network><name>foo-lan</name><ip address='10.99.99.1' netmask='255.255.255.0'/></network>
-X
-truncate -s 1M /var/lib/libvirt/images/foo-db.img
-virsh -q pool-define-as default dir --target /var/lib/libvirt/images; virsh -q pool-start default
-"""
+# With the disk as a volume of a pool.
+POOL = (
+    "virsh -q pool-define-as default dir --target /var/lib/libvirt/images; "
+    "virsh -q pool-start default"
+)
 # Everything of everybody but foo, to the byte.
 OTHERS = """
 for d in $(virsh list --all --name); do case $d in foo-blank-*) ;; *) virsh dumpxml $d; esac; done
@@ -39,7 +32,7 @@ sha256sum /var/lib/libvirt/images/foo-db.img; grep -v 'metalab:foo$' /root/.ssh/
 def stacks(project: Project, hypervisor: Hypervisor) -> list[Stack]:
     """Foo, neighbours whose names are like it, and things that are nobody's."""
     project.add_blank()
-    hypervisor.run(FOREIGN)
+    hypervisor.run(f"{FOREIGN}{POOL}")
     layout = {"topology_nodes": "blank:1", **hypervisor.settings}
     made = [project.stack(prefix, **layout) for prefix in (*NEIGHBOURS, "foo")]
     with ThreadPoolExecutor(2) as pool:

@@ -17,6 +17,20 @@ LEASES_DIGEST = (
     f"sha256sum {LEASES_DIR}/*.json {RESERVED_DIR}/*.json 2>/dev/null | sha256sum | cut -d' ' -f1"
 )
 
+
+def texts_of(files: str, announce: str) -> str:
+    """Shell that says each file's name and text, but of those that somebody removes meanwhile.
+
+    Args:
+        files: words for the shell, such as a pattern.
+        announce: a command that is given the name.
+    """
+    return f"""for f in {files}; do
+  t=$(cat "$f" 2>/dev/null) || [ -e "$f" ] || continue
+  {announce} "$f"; printf '%s\\n' "$t"
+done"""
+
+
 NL = "\n"  # virsh's echo ends no line by itself
 
 # virsh costs 20 to 40 ms a start, so there are two: one for what can be listed at once, one for
@@ -40,9 +54,8 @@ s rom; {ROM_VERSION}
 {GUARD_SCRIPT}
 {LINK_SCRIPT}
 s digest; {LEASES_DIGEST}
-for f in {LEASES_DIR}/*.json; do [ -f "$f" ] || continue; s lease "$f"; cat "$f"; done
-for f in $(find {RESERVED_DIR} -name '*.json' -mmin -{RESERVED_MIN} 2>/dev/null); do
-  s reserved "$f"; cat "$f"; done
+{texts_of(f"{LEASES_DIR}/*.json", "s lease")}
+{texts_of(f"$(find {RESERVED_DIR} -name '*.json' -mmin -{RESERVED_MIN} 2>/dev/null)", "s reserved")}
 s end
 command -v virsh >/dev/null || exit 0
 v() {{ timeout 30 virsh -q -c qemu:///system "$@"; }}

@@ -8,7 +8,7 @@ from hashlib import sha256
 from shlex import quote
 
 from lab.errors import LabError, Problem
-from lab.host.fact_script import LEASES_DIGEST, RESERVED_MIN
+from lab.host.fact_script import LEASES_DIGEST, RESERVED_MIN, texts_of
 from lab.host.facts import parse_lease_texts
 from lab.host.lock import BUSY, Progress, Turn, busy, run_locked
 from lab.host.session import Outcome
@@ -21,10 +21,7 @@ MOVED = 3  # our scripts' exit code: the leases are not those that were judged
 _MARK = "@@metalab"
 
 _READ = f"""echo "{_MARK} digest $({LEASES_DIGEST})"
-for f in {LEASES_DIR}/*.json; do
-  [ -f "$f" ] || continue
-  echo "{_MARK} lease $f"; cat "$f"
-done
+{texts_of(f"{LEASES_DIR}/*.json", f'echo "{_MARK} lease"')}
 echo "{_MARK} end\""""
 
 

@@ -10,6 +10,7 @@ from lab.host.leases import claim, read_leases, reserve
 from lab.host.runner import restore
 from lab.host.session import Hear, Outcome
 from lab.lease import Lease
+from lab.storage import LEASES_DIR
 from tests.unit.lab.host.shells import LocalShell, ScriptedShell
 
 
@@ -84,6 +85,23 @@ def test_a_lease_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "var/lib/metalab/leases/bar.json").write_text("{")
     with pytest.raises(LabError, match=r"lab42:.*/leases/bar\.json: got a file that cannot"):
         claim(lease("a", "10.9.0.0/24"), shell, memory_limit_mib=None, progress=print)
+
+
+class Vanishing(LocalShell):
+    """Lets another run let go of its lease just when that is read."""
+
+    def run(
+        self, command: str, *, timeout_s: float = 60, stdin: str = "", hear: Hear | None = None
+    ) -> Outcome:
+        gone = f'cat() {{ rm -f {LEASES_DIR}/gone.json; command cat "$@"; }}\n'
+        return super().run(gone + command, timeout_s=timeout_s, stdin=stdin, hear=hear)
+
+
+def test_a_lease_that_goes_while_all_are_read_is_none(tmp_path: Path) -> None:
+    shell = LocalShell(tmp_path)
+    claim(lease("gone"), shell, memory_limit_mib=None, progress=print)
+    claim(lease("stays", "10.2.0.0/24"), shell, memory_limit_mib=None, progress=print)
+    assert list(read_leases(Vanishing(tmp_path))) == ["stays"]
 
 
 def test_a_lock_that_stays_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,8 @@ def test_a_crowd_comes_and_goes(project: Project, hypervisor: Hypervisor) -> Non
     everybody, gone = crowd.everybody(), [ALIKE[0], *list(crowd.stacks)[-1:]]
     crowd.each(gone, Stack.destroy)
     assert changed(everybody, crowd.everybody(), gone) == []
-    crowd.each(gone, crowd.up)
-    again = {prefix: subnets["management"] for prefix, subnets in crowd.leases().items()}
-    assert sorted(again.values()) == sorted(lease["management"] for lease in leases.values())
+    crowd.bring_back(gone, leases)
+    assert crowd.leases() == leases
     crowd.each(crowd.stacks, Stack.destroy)
     assert hypervisor.inventory() == before
     assert crowd.everybody() == foreign

@@ -44,11 +44,9 @@ def crowd(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> Non
     took = first.each(half, Stack.destroy)
     check_same(changed(everybody, first.everybody(), half))
     say(f"{len(half)} destroyed in {took:.0f} s, {len(everybody) - len(half)} others to the byte")
-    first.each(half[:8], first.up)
+    first.bring_back(half[:8], leases)
     again = first.leases()
-    assert {p: again[p]["management"] for p in half[:8]} == {
-        p: leases[p]["management"] for p in half[:8]
-    }
+    assert {p: again[p] for p in half[:8]} == {p: leases[p] for p in half[:8]}
     say("8 of them are back, with the subnets that they had")
     there = [prefix for prefix in first.stacks if prefix in again]
     took = first.each(there, Stack.destroy)

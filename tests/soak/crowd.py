@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -49,6 +49,7 @@ done
 sed -n 's/.*\(metalab:\([a-z0-9-]*\)\)$/\2\t&/p' /root/.ssh/authorized_keys
 """
 ALIKE = ("foo", "foo2", "foo-compute", "f")  # prefixes that begin like each other's names
+PREFERRED = "172.16.0.0/24"  # of the layout's management network
 
 
 @dataclass
@@ -94,6 +95,12 @@ class Crowd:
         failed = {prefix: run.out[-2000:] for prefix, run in runs.items() if run.code}
         assert not failed, "\n".join(f"{prefix}: {said}" for prefix, said in failed.items())
         return time.monotonic() - begun
+
+    def bring_back(self, gone: Iterable[str], leases: Mapping[str, Mapping[str, str]]) -> None:
+        """Whoever had the subnets that all prefer comes first, or another would take those."""
+        first = [prefix for prefix in gone if leases[prefix]["management"] == PREFERRED]
+        self.each(first, self.up)
+        self.each([prefix for prefix in gone if prefix not in first], self.up)
 
     def leases(self) -> dict[str, dict[str, str]]:
         """The subnets of each prefix, as the host has them."""

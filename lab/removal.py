@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lab.errors import Problem, shown
@@ -66,6 +65,6 @@ def few(names: Sequence[str]) -> str:
 
 
 def _as_meant(word: str) -> str:
-    """`tiny1` and `tiny-01` are tiny-1: what the predecessor's documents show, and a slip."""
-    form = split_node_name(word) or split_node_name(re.sub(r"(\d+)$", r"-\1", word))
+    """`tiny-01` is tiny-1, though tiny-0 looks more like it."""
+    form = split_node_name(word)
     return node_name(*form) if form else word

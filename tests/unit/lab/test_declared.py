@@ -7,15 +7,23 @@ import pytest
 
 from lab.declared import (
     DOMAIN,
+    IMAGE,
     KINDS,
     LEASE,
     NETWORK,
+    SEED,
     Declared,
+    check_declared_dhcp,
+    check_declared_filter,
+    check_declared_image,
     check_declared_lease,
     check_declared_memory,
     check_declared_name,
+    check_declared_quota,
+    check_declared_secrets,
     stack_of,
 )
+from lab.lease import HeldNode, Lease
 
 
 def declared(resource_type: str, props: Mapping[str, Any], stack: str = "foo") -> Declared:
@@ -116,3 +124,107 @@ def test_the_message_names_the_host_and_the_way_out() -> None:
         "lab42: got 288 MiB of nodes, expected at most 1 MiB. Shrink memory or counts, or set "
         "host-memory-overcommit to true. [memory-overcommit]"
     )
+
+
+def held(**fields: Any) -> Declared:
+    nodes = {f"a-{n}": HeldNode(numbers={}, disks_gib={}) for n in range(3)}
+    return lease(lease=Lease(prefix="foo", virt_type="qemu", nodes=nodes, **fields).to_json())
+
+
+@pytest.mark.parametrize(
+    ("resource", "most", "says"),
+    [
+        pytest.param(held(), {}, "", id="no quota"),
+        pytest.param(held(memory_mib=2048), {"nodes": 3.0, "memory": "2G"}, "", id="just fits"),
+        pytest.param(held(), {"nodes": 2.0}, "3 nodes, expected at most 2", id="one too many"),
+        pytest.param(held(memory_mib=2049), {"memory": 2048.0}, "2049 MiB", id="a MiB too many"),
+        pytest.param(held(), {"nodes": 2.5}, "got 2.5", id="half a node"),
+        pytest.param(held(), {"nodes": "many"}, "got 'many'", id="no number"),
+        pytest.param(domain(), {"nodes": 1.0}, "", id="no lease"),
+    ],
+)
+def test_quotas(resource: Declared, most: dict[str, Any], says: str) -> None:
+    found = [str(problem) for problem in check_declared_quota(resource, most)]
+    assert len(found) == bool(says), found
+    assert [line for line in found if says not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "got"),
+    [
+        pytest.param(declared(IMAGE, {"sha256": "ab" * 32}), None, id="a checksum"),
+        pytest.param(declared(IMAGE, {}), "no checksum", id="none"),
+        pytest.param(declared(IMAGE, {"sha256": "latest"}), "latest", id="a name"),
+        pytest.param(domain(), None, id="no image"),
+    ],
+)
+def test_images(resource: Declared, got: str | None) -> None:
+    assert [problem.got for problem in check_declared_image(resource)] == ([got] if got else [])
+
+
+def screened(where: str | None, xslt: str = "") -> Declared:
+    return domain(graphics={"listenAddress": where}, xml={"xslt": xslt})
+
+
+@pytest.mark.parametrize(
+    ("resource", "got"),
+    [
+        (declared(SEED, {}), []),
+        (declared(SEED, {"userData": "#cloud-config\nssh_pwauth: false\nusers: []\n"}), []),
+        (declared(SEED, {"userData": "ssh_pwauth: true\n"}), ["ssh_pwauth"]),
+        (declared(SEED, {"userData": "users:\n- plain_text_passwd: b\n"}), ["plain_text_passwd"]),
+        (declared(SEED, {"userData": "password: a\nchpasswd: x\n"}), ["chpasswd", "password"]),
+        (declared(NETWORK, {"graphics": {"listenAddress": "::"}}), []),
+        (domain(), []),
+        (screened(None), []),
+        (screened("127.0.0.1"), []),
+        (screened("::1"), []),
+        (screened("192.0.2.1"), ["VNC on 192.0.2.1 without a password"]),
+        (screened("192.0.2.1", '<xsl:attribute name="passwd">x</xsl:attribute>'), []),
+        (domain(graphics={"listenAddress": "::"}), ["VNC on :: without a password"]),
+    ],
+)
+def test_passwords(resource: Declared, got: list[str]) -> None:
+    assert [problem.got for problem in check_declared_secrets(resource)] == got
+
+
+BRIDGED = {"name": "foo-lan", "mode": "bridge", "dhcp": {"enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "where"),
+    [
+        pytest.param(declared(NETWORK, BRIDGED), "network foo-lan", id="on a bridge"),
+        pytest.param(declared(NETWORK, {**BRIDGED, "name": None}), "network ", id="no name yet"),
+        pytest.param(declared(NETWORK, {**BRIDGED, "mode": "nat"}), None, id="behind NAT"),
+        pytest.param(declared(NETWORK, {**BRIDGED, "mode": None}), None, id="isolated"),
+        pytest.param(declared(NETWORK, {**BRIDGED, "dhcp": {}}), None, id="not enabled"),
+        pytest.param(declared(NETWORK, {**BRIDGED, "dhcp": None}), None, id="no DHCP"),
+        pytest.param(declared(DOMAIN, BRIDGED), None, id="no network"),
+    ],
+)
+def test_dhcp_on_the_lan(resource: Declared, where: str | None) -> None:
+    found = [problem.where for problem in check_declared_dhcp(resource)]
+    assert found == ([] if where is None else [where])
+
+
+NIC = {"bridge": "br0", "mac": "52:54:00:00:00:01"}
+FILTERED = {"xslt": "<a match=\"interface[mac/@address='52:54:00:00:00:01']\"/>"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "macs"),
+    [
+        pytest.param(domain(networkInterfaces=[NIC]), 1, id="unfiltered"),
+        pytest.param(domain(networkInterfaces=[NIC], xml=FILTERED), 0, id="filtered"),
+        pytest.param(
+            domain(networkInterfaces=[NIC, {**NIC, "mac": "x"}], xml=FILTERED), 1, id="one is not"
+        ),
+        pytest.param(domain(networkInterfaces=[{"networkId": "x"}]), 0, id="a network of ours"),
+        pytest.param(domain(networkInterfaces=None), 0, id="no NIC"),
+        pytest.param(declared(NETWORK, {"networkInterfaces": [NIC]}), 0, id="no domain"),
+    ],
+)
+def test_frames_to_the_lan(resource: Declared, macs: int) -> None:
+    found = check_declared_filter(resource)
+    assert [problem.where for problem in found] == ["domain foo-x"] * macs

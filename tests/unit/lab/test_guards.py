@@ -8,7 +8,8 @@ from lab.facts import ChainFact, GuardFacts, NetworkFact
 from lab.guards import check_guards, guard_notes, wants_label
 from lab.plan import plan_lab
 from lab.plans import LabPlan
-from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, role, topology
+from lab.specs import LanSpec, NetworkSpec
+from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, WITH_NICS, config, role, topology
 
 INPUT = ChainFact(table="inet theirs", name="input", hook="input")
 FORWARD = ChainFact(table="inet theirs", name="forward", hook="forward")
@@ -66,13 +67,14 @@ def test_hosts_of_which_there_is_nothing_to_say(guards: GuardFacts) -> None:
             [
                 f"(table inet theirs, chain input) that drops DHCP and DNS on {BOTH}",
                 'nft \'insert rule inet theirs input iifname { "foo-management", "foo-external" }',
+                "accept'` there, and keep that in the host's own rules.",
                 "[firewall]",
             ],
             id="nftables",
         ),
         pytest.param(
             GuardFacts(dropping=OURS[:1], libvirt_nftables=True, ufw=True),
-            ["ufw allow in on foo-management to any port 67 proto udp", "[firewall]"],
+            ["ufw allow in on foo-management to any port 67 proto udp", "` there. [firewall]"],
             id="ufw beside a libvirt with a table of its own",
         ),
         pytest.param(
@@ -173,5 +175,37 @@ def test_what_a_network_lets_through_hangs_on_its_kind(
     wanted = replace(topology(networks), roles=(spec,))
     facts = replace(FACTS, guards=GuardFacts(dropping=chains), networks=LIBVIRT)
     plan = plan_lab(config(), wanted, IMAGE, facts)
+    assert check_guards(plan, facts) == []
+    assert len(guard_notes(plan, facts)) == said
+
+
+@pytest.mark.parametrize(("chain", "said"), [(INPUT, 0), (FORWARD, 1)])
+def test_where_nobody_asks_for_an_address_only_the_way_out_counts(
+    chain: ChainFact, said: int
+) -> None:
+    network = replace(NETWORKS[2], dhcp=False)
+    spec = role("tiny", [0], deploy_os=False, interfaces=["external"], access="external")
+    facts = replace(FACTS, guards=GuardFacts(dropping=(chain,)), networks=LIBVIRT)
+    plan = plan_lab(config(), replace(topology((network,)), roles=(spec,)), IMAGE, facts)
+    assert len(guard_notes(plan, facts)) == said
+
+
+@pytest.mark.parametrize(
+    ("chains", "filtered", "said"),
+    [
+        pytest.param((INPUT, FORWARD), False, 0, id="frames pass below the firewall"),
+        pytest.param((FORWARD,), True, 1, id="the kernel shows them to it"),
+        pytest.param((INPUT,), True, 0, id="as what is forwarded, not as what comes in"),
+        pytest.param(OURS[1:], True, 1, id="libvirt has no rules for them"),
+    ],
+)
+def test_what_is_bridged_is_nobody_s_to_route(
+    chains: tuple[ChainFact, ...], filtered: bool, said: int
+) -> None:
+    lan = NetworkSpec(name="lan", subnet=None, forward="bridge", lan=LanSpec(nic="eth1"))
+    spec = role("tiny", [0], deploy_os=False, interfaces=["lan"], access="lan")
+    wires = replace(WITH_NICS.wires, filtered=filtered)
+    facts = replace(WITH_NICS, wires=wires, guards=GuardFacts(dropping=chains), networks=LIBVIRT)
+    plan = plan_lab(config(), replace(topology((lan,)), roles=(spec,)), IMAGE, facts)
     assert check_guards(plan, facts) == []
     assert len(guard_notes(plan, facts)) == said

@@ -17,7 +17,7 @@ from lab.limits import check_disks, check_memory, check_quota, check_vcpus
 from lab.plan import plan_lab
 from lab.rules import check_plan
 from lab.specs import DiskSpec
-from tests.unit.lab.samples import FACTS, config, role, topology
+from tests.unit.lab.samples import FACTS, IMAGE, config, holding, role, topology
 
 Check = Callable[..., list[Problem]]
 TRIALS = 100
@@ -169,6 +169,32 @@ def test_a_hundred_plans_on_each_side_of_what_is_configured(seed: int) -> None:
             found = {problem.rule for problem in check_plan(plan, facts)}
             alone = count == cpus == size == 1 and rule == "quota"
             assert found == (set() if held or alone else {rule}), (count, cpus, size, settings)
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "there", "said"),
+    [
+        pytest.param(5, False, "", id="to the last GiB"),
+        pytest.param(4, False, "5 GiB of disks with preallocation", id="one too little"),
+        pytest.param(0, True, "", id="it has its space already"),
+    ],
+)
+def test_what_is_claimed_at_once_has_to_be_there(free_gib: int, there: bool, said: str) -> None:
+    disks = (DiskSpec(size_gib=9), DiskSpec(size_gib=5, preallocation="full"))
+    wanted = replace(topology(), roles=(role("x", [0], disks=disks),))
+    facts = replace(FACTS, disk_free_gib=free_gib)
+    plan = plan_lab(config(), wanted, IMAGE, facts)
+    found = check_plan(plan, holding(facts, plan.lease) if there else facts)
+    assert [problem.rule for problem in found] == (["disk-space"] if said else [])
+    assert [problem for problem in found if said not in problem.got] == []
+
+
+def test_the_message_about_vcpus_names_both_sums() -> None:
+    (problem,) = check_vcpus("h", (9, 1), 2, 3)
+    assert (problem.got, problem.allowed) == (
+        "9 vCPUs of nodes and 1 of others on 2 threads",
+        "at most 6, which is 3 a thread",
+    )
 
 
 def test_room_for_disks_is_what_is_free_and_what_they_occupy() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.removal import check_removed, indexes_left
+from lab.removal import check_emptied, check_removed, indexes_left
 
 WHERE = "stacks/Pulumi.foo.yaml: remove-nodes"
 
@@ -37,6 +37,18 @@ def test_what_no_node_is_called_is_refused(word: str, next_step: str) -> None:
         f"{WHERE}: got '{word}', expected nodes of topology-nodes: tiny-0"
     )
     assert next_step in str(problem)
+
+
+def test_the_last_of_a_role_is_not_removed_by_a_slip() -> None:
+    counts = {"controller": 1, "compute": 2}
+    assert check_emptied(counts, ["compute-1"], WHERE, "Do that") == []
+    (problem,) = check_emptied(counts, ["compute-1", "controller-0"], WHERE, "Do that")
+    assert (problem.got, problem.next_step) == ("all controller nodes", "Do that")
+
+
+def test_eight_are_a_line_s_worth() -> None:
+    (problem,) = check_removed({"tiny": 8}, ["x"], WHERE)
+    assert problem.allowed.endswith("tiny-6, tiny-7")
 
 
 def test_long_lists_are_cut_in_the_order_in_which_people_count() -> None:

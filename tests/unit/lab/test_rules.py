@@ -16,7 +16,8 @@ from lab.facts import (
     Taken,
 )
 from lab.plan import LabPlan, plan_lab
-from lab.specs import NicSpec, NodeSpec, Topology
+from lab.plans import OnHost
+from lab.specs import DiskSpec, NicSpec, NodeSpec, Topology
 from tests.unit.lab.samples import FACTS, IMAGE, NETWORKS, config, holding, plan, role, topology
 
 PLAN = plan()
@@ -191,6 +192,46 @@ def test_disks_that_exist_are_not_made_anew(fields: dict[str, Any], says: str) -
     assert len(found) == 2  # tiny-0 and tiny-1
     assert says in found[0]
     assert "remove-nodes: tiny-0" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("had", "wanted", "says"),
+    [
+        pytest.param("off", "full", "full for vdb of tiny-0, expected off", id="full"),
+        pytest.param("full", "off", "off for vdb of tiny-0, expected full", id="off"),
+        pytest.param("full", "full", "", id="as it was"),
+    ],
+)
+def test_a_disk_that_exists_keeps_its_kind(had: str, wanted: str, says: str) -> None:
+    before, after = (
+        replace(
+            topology(),
+            roles=(
+                role(
+                    "tiny",
+                    [0],
+                    disks=(DiskSpec(size_gib=1), DiskSpec(size_gib=5, preallocation=kind)),
+                ),
+            ),
+        )
+        for kind in (had, wanted)
+    )
+    facts = holding(FACTS, plan_lab(config(), before, IMAGE, FACTS).lease)
+    found = verdict(plan_lab(config(), after, IMAGE, facts), facts)
+    assert len(found) == bool(says)
+    assert [line for line in found if says not in line or "[disk-kind]" not in line] == []
+
+
+def test_nodes_without_their_lease_are_left_alone() -> None:
+    there = {
+        (kind, "foo-tiny-0"): OnHost(kind=kind, name="foo-tiny-0") for kind in ("domain", "network")
+    }
+    network = dict(list(there.items())[1:])
+    assert verdict(replace(PLAN, on_host=there), holding(FACTS, PLAN.lease)) == []
+    assert verdict(replace(PLAN, on_host=network)) == []
+    (line,) = verdict(replace(PLAN, on_host=there))
+    assert "got foo-tiny-0, but no /var/lib/metalab/leases/foo.json" in line
+    assert line.endswith("[lease-lost]")
 
 
 def test_a_blank_node_is_not_overwritten_by_an_image() -> None:

@@ -1,0 +1,1 @@
+"""Broken rules: each is to be noticed by the tests that mirror its module."""

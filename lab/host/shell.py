@@ -11,9 +11,11 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +45,9 @@ from lab.host.session import (
 from lab.openssh import KnownKeys, Login, algorithms, fingerprint, scan_command
 
 PARALLEL_COMMANDS = 8  # sshd allows 10 sessions on one connection (MaxSessions)
+PAUSE_S, MOST_PAUSE_S = 0.1, 1.0  # before the second attempt, and between later ones at most
 GRACE_S = 10  # how much later than the host's own timeout we give up here
+_HUNG_UP = re.compile(r"kex_exchange_identification: .*(closed by remote host|reset by peer)")
 _NO_SUDO = re.compile(
     r"^sudo: .*(password|terminal) is required|sudo.*(not found|No such file)"
     r"|is not in the sudoers|^Sorry, user",
@@ -95,7 +99,8 @@ def connect(spec: HypervisorSpec, *, timeout_s: float = 10) -> Generator[Gateway
 
     Args:
         spec: where to, as whom, with which key; see HypervisorSpec.
-        timeout_s: seconds for the TCP connection, and again for the login.
+        timeout_s: seconds for the TCP connection, and again for the login; and for as long it is
+            tried again while sshd hangs up at once, as it does when too many come at a time.
 
     Raises:
         LabError: one problem that says why there is no connection, and what to do.
@@ -113,6 +118,10 @@ class _UnknownHostKeyError(Exception):
 
 class _OtherHostKeyError(Exception):
     pass
+
+
+class _FullError(Exception):
+    """More people are logging in than sshd admits at a time (MaxStartups): it has hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +163,20 @@ class _Opening:
 
     def open(self, stack: ExitStack) -> Connection:
         """Connect and log in; `stack` ends what that takes."""
+        keys = self._offers(stack)
+        until = time.monotonic() + self.timeout_s
+        for attempt in count(1):
+            with ExitStack() as this, suppress(_FullError):
+                connection = self._open_once(keys, this, last=time.monotonic() >= until)
+                stack.push(this.pop_all())
+                return connection
+            time.sleep(min(attempt * PAUSE_S, MOST_PAUSE_S))
+        raise AssertionError  # pragma: no cover - the last attempt says why
+
+    def _open_once(self, keys: AuthStrategy, stack: ExitStack, *, last: bool) -> Connection:
         import fabric  # noqa: PLC0415 - 0.2 s that only those who connect should pay
         from paramiko import SSHException  # noqa: PLC0415
 
-        keys = self._offers(stack)
         proxy = self._proxy(stack)
         policy = _KnownHosts(self.known)
         connection: Connection = fabric.Connection(
@@ -179,6 +198,8 @@ class _Opening:
             connection.open()
         except (_UnknownHostKeyError, _OtherHostKeyError, SSHException, OSError, EOFError) as error:
             connection.close()
+            if not last and _dropped(error, proxy):
+                raise _FullError from None
             raise LabError([self._problem(error, proxy)]) from None
         stack.callback(connection.close)
         with suppress(OSError):  # a jump host's wire is no TCP socket
@@ -241,6 +262,14 @@ class _Opening:
         return str(
             getattr(first, "strerror", None) or first or "a connection that broke off"
         ).lower()
+
+
+def _dropped(error: Exception, proxy: Proxy | None) -> bool:
+    """Whether sshd, or that of a jump host, hung up before it said who it is."""
+    reason = proxy.reason() if proxy else ""
+    if reason:
+        return bool(_HUNG_UP.search(reason))
+    return isinstance(error, ConnectionResetError | EOFError) or "banner" in str(error)
 
 
 def _check_readable(known_hosts: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.config import HypervisorSpec
+from lab.config import SSH_PORT, HypervisorSpec
 from lab.host.distributions import DEBIAN
 from lab.host.facts import read_facts
 from lab.host.packages import packages_installed
@@ -31,6 +33,7 @@ install -d -o {SUDOER} -g {SUDOER} -m 700 /home/{SUDOER}/.ssh
 install -o {SUDOER} -g {SUDOER} -m 600 /root/.ssh/authorized_keys /home/{SUDOER}/.ssh/
 """
 
+_DOOR = "/etc/ssh/sshd_config.d/10-full.conf"
 # What an environment may leave or take: everything that people would call a trace of it.
 INVENTORY = r"""
 for kind in list net-list pool-list; do
@@ -95,6 +98,22 @@ def hypervisor(name: str, layer: str = "", suite: str = SUITE) -> Iterator[Hyper
         yield Hypervisor(name, spec)
     finally:
         _tool("down", name)
+
+
+@contextmanager
+def full_door(host: Hypervisor, seconds: float) -> Iterator[None]:
+    """For a while sshd drops whoever comes: somebody has not logged in yet, and one is the most."""
+    reload = "kill -HUP $(cat /run/sshd.pid) && sleep 0.5"
+    host.run(f"echo MaxStartups 1:100:1 > {_DOOR} && {reload}")
+    with socket.create_connection((host.spec.address, SSH_PORT)) as first:
+        first.recv(1)  # sshd has said something, so it counts
+        leaves = threading.Timer(seconds, first.shutdown, [socket.SHUT_RDWR])
+        leaves.start()
+        try:
+            yield
+        finally:
+            leaves.join()
+            host.run(f"rm {_DOOR} && {reload}")
 
 
 def packaged_layer(worker: str, suite: str = SUITE) -> str:

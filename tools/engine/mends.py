@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+CLIENT = "github.com/digitalocean/go-libvirt"  # speaks to libvirt, for
+PROVIDER = "github.com/dmacvicar/terraform-provider-libvirt"  # which the plugin is built around
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mend:
@@ -22,7 +25,7 @@ class Mend:
 # libvirtd keeps each stream open, up to its limit of open files. Mended, 20,000 came whole.
 # Issue 241 of go-libvirt has a part of it; the module as of 2026-10-13 mends the last two lines.
 STREAMS = Mend(
-    module="github.com/digitalocean/go-libvirt",
+    module=CLIENT,
     file="rpc.go",
     lines=(
         # The reply, and parts of the stream that came before it, told apart by their type.
@@ -83,7 +86,7 @@ _DELETED = (
 )
 DELETES = tuple(
     Mend(
-        module="github.com/dmacvicar/terraform-provider-libvirt",
+        module=PROVIDER,
         file=f"libvirt/resource_libvirt_{kind}.go",
         lines=(
             (
@@ -103,7 +106,7 @@ _OF_HOSTS = """
 				libvirt.NetworkUpdateAffectLive|libvirt.NetworkUpdateAffectConfig)
 """
 NAMES = Mend(
-    module="github.com/dmacvicar/terraform-provider-libvirt",
+    module=PROVIDER,
     file="libvirt/network_dns.go",
     lines=(
         ('\t"strconv"\n', '\t"strconv"\n\t"strings"\n'),
@@ -133,7 +136,7 @@ _TOLD = (
 )
 SECRETS = tuple(
     Mend(
-        module="github.com/dmacvicar/terraform-provider-libvirt",
+        module=PROVIDER,
         file=f"libvirt/{file}.go",
         lines=((f'log.Printf("{said}{form}", {what})', f'log.Printf("{said}")'),),
     )
@@ -166,7 +169,7 @@ _NETWORK = (
 )
 HALVES = (
     Mend(
-        module="github.com/dmacvicar/terraform-provider-libvirt",
+        module=PROVIDER,
         file="libvirt/resource_libvirt_network.go",
         lines=tuple(
             (
@@ -178,10 +181,33 @@ HALVES = (
     ),
     *(
         Mend(
-            module="github.com/dmacvicar/terraform-provider-libvirt",
+            module=PROVIDER,
             file=f"libvirt/resource_libvirt_{kind}.go",
             lines=tuple(_forgotten(read, wait)),
         )
         for kind, read, wait in _READS
+    ),
+)
+
+# sshd hangs up on some of those who come when more than ten have not logged in yet (MaxStartups):
+# of sixteen runs at once, one or two ended so. Like metalab's own connections, it comes again.
+_DIAL = 'ssh.Dial("tcp", net.JoinHostPort(hostName, port), &cfg)\n'
+DIALS = Mend(
+    module=PROVIDER,
+    file="libvirt/uri/ssh.go",
+    lines=(
+        ('\t"strings"\n', '\t"strings"\n\t"time"\n'),
+        (
+            f"\t\tconn, err := {_DIAL}",
+            f"\t\tconn, err := {_DIAL}"
+            "\t\tfor left := 20; left > 0 && err != nil; left-- {\n"
+            '\t\t\tif !strings.HasSuffix(err.Error(), "handshake failed: EOF") &&\n'
+            '\t\t\t\t!strings.HasSuffix(err.Error(), "connection reset by peer") {\n'
+            "\t\t\t\tbreak\n"
+            "\t\t\t}\n"
+            "\t\t\ttime.Sleep(500 * time.Millisecond)\n"
+            f"\t\t\tconn, err = {_DIAL}"
+            "\t\t}\n",
+        ),
     ),
 )

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from lab.errors import LabError
 from lab.host.session import Transport, Wire
 from lab.host.shell import Gateway, connect
-from tests.e2e.hypervisors import Hypervisor
+from tests.e2e.hypervisors import Hypervisor, full_door
 
 pytestmark = pytest.mark.e2e
 DATA, EOF = 94, 96  # RFC 4254, 9: SSH_MSG_CHANNEL_DATA, SSH_MSG_CHANNEL_EOF
@@ -60,3 +61,18 @@ def test_a_guest_is_left_while_something_is_being_said_to_it(
     wire.close()
     speaker.join()
     assert shell.run("echo here").stdout == "here\n"
+
+
+def test_a_door_that_is_full_for_a_while(hypervisor: Hypervisor) -> None:
+    """Sixteen runs at once are more than sshd admits before they have logged in."""
+    with full_door(hypervisor, seconds=3), connect(hypervisor.spec) as late:
+        assert late.run("echo here").stdout == "here\n"
+
+
+def test_a_door_that_stays_full(hypervisor: Hypervisor) -> None:
+    with (
+        full_door(hypervisor, seconds=4),
+        pytest.raises(LabError, match=r"\[host-unreachable\]"),
+        connect(hypervisor.spec, timeout_s=1),
+    ):
+        pass

@@ -9,7 +9,8 @@ import pulumi
 
 from components.environment import Environment
 from components.outputs import export_outputs, tell
-from components.settings import check_programs, mute_debug_lines, stack_settings
+from components.sdk import mute_debug_lines, registered, warm_up
+from components.settings import check_programs, stack_settings
 from lab.config import parse_config
 from lab.errors import LabError
 from lab.host.decision import decide
@@ -19,6 +20,7 @@ from lab.host.steps import steps_for
 from lab.images import load_lab
 
 mute_debug_lines()
+warm_up()
 try:
     config = parse_config(stack_settings(), prefix=pulumi.get_stack())
     topology, image = load_lab(config)
@@ -31,7 +33,16 @@ except LabError as error:
     raise pulumi.RunError(str(error)) from None  # the user's to fix: every problem, no traceback
 
 tell(plan, facts)
-lab = Environment(plan, [step.as_dict() for step in steps_for(plan, facts)], libvirt_uri)
-if hold:
-    lab.hypervisor.lease.id.apply(hold.claimed)
-export_outputs(lab, plan, facts)
+
+
+async def declare() -> None:
+    """Register everything, while what was registered first is looked at already."""
+    lab = Environment(plan, [step.as_dict() for step in steps_for(plan, facts)], libvirt_uri)
+    if hold:
+        lab.hypervisor.lease.id.apply(hold.claimed)
+    await lab.fill()
+    export_outputs(lab, plan, facts)
+    await registered(lab.readiness)
+
+
+pulumi.run(declare)

@@ -12,7 +12,7 @@ from components.hypervisor import Hypervisor
 from components.keys_provider import CLIENT
 from components.networks import Networks
 from components.node_provider import Readiness
-from components.orphans import cleared
+from components.orphans import Clearing
 from components.vm_group import VmGroup
 from lab.keys import derive_key
 from lab.plans import LabPlan
@@ -30,21 +30,28 @@ class Environment(pulumi.ComponentResource):
         on_host = pulumi.ResourceOptions(
             provider=self.hypervisor.libvirt, depends_on=[self.hypervisor.host]
         )
-        self.networks = Networks(plan, here, on_host)
+        clearing = Clearing(plan)
+        self.networks = Networks(plan, clearing, here, on_host)
         merge = pulumi.ResourceOptions.merge
-        on_pool = merge(merge(here, on_host), cleared(plan, "pool", plan.pool))
+        on_pool = merge(merge(here, on_host), clearing.of("pool", plan.pool))
         pool = libvirt.pool(plan.prefix, plan.pool, on_pool)
-        place = (self.hypervisor, pool, self.networks.by_name)
+        place = (self.hypervisor, pool, self.networks.by_name, clearing)
         self.groups = {
             group.role: VmGroup(plan, group, place, here, on_host) for group in plan.groups
         }
+        self._here = here
         seed = self.hypervisor.keys.seed
         self.private_key = seed.apply(lambda secret: derive_key(secret, CLIENT).private)
         self.host_keys = pulumi.Output.unsecret(seed.apply(self._host_keys))
-        self.readiness = self._readiness(here)
-        on_lan = any(node.deploy_os and node.access_bridge for node in plan.nodes.values())
+
+    async def fill(self) -> None:
+        """Declare the nodes, and what waits for them, in turns with what is declared already."""
+        for group in self.groups.values():
+            await group.fill()
+        self.readiness = self._readiness(self._here)
+        on_lan = any(node.deploy_os and node.access_bridge for node in self._plan.nodes.values())
         self.found = self.readiness.found if on_lan else None
-        self.register_outputs({"nodes": sorted(plan.nodes)})
+        self.register_outputs({"nodes": sorted(self._plan.nodes)})
 
     def _host_keys(self, secret: str) -> dict[str, str]:
         """The public halves, by node."""

@@ -11,17 +11,30 @@ import pulumi
 
 from lab.plans import LabPlan, OnHost
 
+_KINDS = {
+    "libvirt:index/cloudInitDisk:CloudInitDisk": "seed",
+    "libvirt:index/domain:Domain": "domain",
+    "libvirt:index/network:Network": "network",
+    "libvirt:index/pool:Pool": "pool",
+}
 
-def cleared(plan: LabPlan, kind: str, name: str) -> pulumi.ResourceOptions:
-    """Options for an object of that kind and name in libvirt; none when the host has no such."""
-    found = plan.on_host.get((kind, name))
-    if found is None:
-        return pulumi.ResourceOptions()
 
-    def clear(_args: pulumi.ResourceHookArgs) -> None:
-        _remove(plan, found)
+class Clearing:
+    """The one hook of a plan: each that is registered is a call that the program waits for."""
 
-    return pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[clear]))
+    def __init__(self, plan: LabPlan) -> None:
+        self._plan = plan
+        self._hook = pulumi.ResourceHook("clear", self._clear) if plan.on_host else None
+
+    def of(self, kind: str, name: str) -> pulumi.ResourceOptions:
+        """Options for an object of that kind and name in libvirt; none if the host has none."""
+        if self._hook is None or (kind, name) not in self._plan.on_host:
+            return pulumi.ResourceOptions()
+        return pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[self._hook]))
+
+    def _clear(self, args: pulumi.ResourceHookArgs) -> None:
+        name = str((args.new_inputs or {})["name"])
+        _remove(self._plan, self._plan.on_host[_KINDS[args.type], name])
 
 
 def _remove(plan: LabPlan, found: OnHost) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from lab.errors import Problem
@@ -24,19 +23,6 @@ def stack_settings() -> dict[str, Any]:
         for key, value in settings.items()
         if key.startswith(_PROJECT)
     }
-
-
-def mute_debug_lines() -> None:
-    """Drop what Pulumi's SDK tells the engine of each resource for `--debug` alone.
-
-    Five lines a resource, each a call that the program waits for: of an unchanged lab of ten nodes
-    0.4 s in each phase, of a program that takes 3 s.
-    """
-    pulumi.log.debug = _drop
-
-
-def _drop(*_words: object, **_options: object) -> None:
-    """Takes what pulumi.log.debug takes."""
 
 
 def check_programs() -> list[Problem]:

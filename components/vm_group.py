@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import pulumi
@@ -10,7 +11,7 @@ from components import libvirt
 from components.hypervisor import Hypervisor
 from components.keys_provider import CLIENT
 from components.node_provider import Power
-from components.orphans import cleared
+from components.orphans import Clearing
 from lab.cloudinit import seed
 from lab.keys import derive_key
 from lab.plans import GroupPlan, LabPlan, NodePlan
@@ -26,20 +27,27 @@ class VmGroup(pulumi.ComponentResource):
         self,
         plan: LabPlan,
         group: GroupPlan,
-        place: tuple[Hypervisor, libvirt.Pool, Mapping[str, libvirt.Network]],
+        place: tuple[Hypervisor, libvirt.Pool, Mapping[str, libvirt.Network], Clearing],
         opts: pulumi.ResourceOptions,
         on_host: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("metalab:index:VmGroup", group.role, {}, opts)  # state contract
         self._plan = plan
-        self._hypervisor, self._pool, self._networks = place
+        self._hypervisor, self._pool, self._networks, self._clearing = place
         self._here = pulumi.ResourceOptions.merge(on_host, pulumi.ResourceOptions(parent=self))
-        self.powers = {node.node: self._node(node) for node in group.nodes}
+        self._group = group
+        self.powers: dict[str, Power] = {}
+
+    async def fill(self) -> None:
+        """Declare its nodes, one after the other; between them others have their turn."""
+        for node in self._group.nodes:
+            self.powers[node.node] = self._node(node)
+            await asyncio.sleep(0)
         self.register_outputs(
             {
-                "nodes": [node.node for node in group.nodes],
-                "memory_mib": sum(node.memory_mib for node in group.nodes),
-                "vcpus": sum(node.vcpus for node in group.nodes),
+                "nodes": [node.node for node in self._group.nodes],
+                "memory_mib": sum(node.memory_mib for node in self._group.nodes),
+                "vcpus": sum(node.vcpus for node in self._group.nodes),
             }
         )
 
@@ -77,4 +85,4 @@ class VmGroup(pulumi.ComponentResource):
         return libvirt.seed_disk(node, text, self._pool, self._cleared("seed", node.seed))
 
     def _cleared(self, kind: str, name: str) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions.merge(self._here, cleared(self._plan, kind, name))
+        return pulumi.ResourceOptions.merge(self._here, self._clearing.of(kind, name))

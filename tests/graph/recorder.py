@@ -100,8 +100,10 @@ async def _no_callbacks() -> MagicMock:
     return MagicMock()
 
 
-def _program() -> None:
-    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+async def _program() -> None:
+    with patch("pulumi.run") as run:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    await run.call_args.args[0]()  # the mocks' own stack has ended by now, and takes no program
 
 
 def _config(settings: Mapping[str, object]) -> dict[str, str]:

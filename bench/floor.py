@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tests.e2e.hypervisors import Hypervisor
 
 # Copies an environment's own XML under other names, so that both make exactly the same things.
@@ -31,18 +33,31 @@ for f in *.net; do net $f >/dev/null & done; wait
 for f in *.dom; do one $f >/dev/null & done; wait
 e=$(date +%s.%N)
 count=$(virsh list --name | grep -c '^fl-')
-for d in $(virsh list --name | grep '^fl-'); do virsh destroy $d; virsh undefine $d; done >/dev/null
-for n in $(virsh net-list --name | grep '^fl-'); do
-  virsh net-destroy $n; virsh net-undefine $n
-done >/dev/null
+sleep SETTLED
+no() { virsh -q destroy $1; virsh -q undefine $1; virsh -q vol-delete --pool floor $1-vda.qcow2; }
+nonet() { virsh -q net-destroy $1; virsh -q net-undefine $1; }
+g=$(date +%s.%N)
+for d in $(virsh list --name | grep '^fl-'); do no $d >/dev/null & done; wait
+for n in $(virsh net-list --name | grep '^fl-'); do nonet $n >/dev/null & done; wait
 virsh -q pool-destroy floor; virsh -q pool-undefine floor
+z=$(date +%s.%N)
 rm -rf $store "$work" /var/log/libvirt/qemu/fl-*
-echo "$s $e $count"
+echo "$s $e $g $z $count"
 """
 
 
-def floor_s(host: Hypervisor, prefix: str) -> float:
-    """Seconds of wall time to make a copy of an environment that runs, removed again."""
-    begun, ended, count = host.run(SCRIPT.replace("PREFIX", prefix)).split()[-3:]
-    assert int(count) == 10, f"{count} domains came up"  # noqa: PLR2004 - ten were asked for
-    return float(ended) - float(begun)
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Seconds of wall time."""
+
+    make: float
+    remove: float
+
+
+def floor(host: Hypervisor, prefix: str, count: int, settled_s: int) -> Floor:
+    """Make a copy of an environment that runs, and remove it once it has settled."""
+    script = SCRIPT.replace("PREFIX", prefix).replace("SETTLED", str(settled_s))
+    *times, made = host.run(script).split()[-5:]
+    assert int(made) == count, f"{made} domains came up"
+    begun, ended, going, gone = map(float, times)
+    return Floor(make=ended - begun, remove=gone - going)

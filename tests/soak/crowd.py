@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from ipaddress import ip_network
 from itertools import combinations
+from typing import Any
 
 from tests.e2e.engine import Project, Run, Stack
 from tests.e2e.hypervisors import Hypervisor
@@ -48,8 +49,6 @@ find /var/lib/libvirt/images/metalab/prefixes -type f -printf '%i %p\n' | while 
 done
 sed -n 's/.*\(metalab:\([a-z0-9-]*\)\)$/\2\t&/p' /root/.ssh/authorized_keys
 """
-ALIKE = ("foo", "foo2", "foo-compute", "f")  # prefixes that begin like each other's names
-PREFERRED = "172.16.0.0/24"  # of the layout's management network
 
 
 @dataclass
@@ -65,7 +64,7 @@ class Crowd:
     def make(self, count: int) -> None:
         """Add stacks up to a count, and bring them up, `at_once` at a time."""
         known = len(self.stacks)
-        names = [*ALIKE, *(f"env{n}" for n in range(count))][known:count]
+        names = [f"env{n}" for n in range(known, count)]
         settings = {"topology_nodes": "blank:1", "host_memory_overcommit": True}
         for prefix in names:
             self.stacks[prefix] = self.project.stack(prefix, **settings, **self.host.settings)
@@ -78,13 +77,6 @@ class Crowd:
             self.host.run(f"virsh destroy {stack.prefix}-blank-0")
         return run
 
-    def warm_up(self) -> None:
-        """What libvirt makes of itself once, for good, is there before anybody counts."""
-        nodes = {"topology_nodes": "blank:1"}
-        stack = self.project.stack("warm", **nodes, **self.host.settings)
-        stack.up().ok()
-        stack.destroy().ok()
-
     def each(self, prefixes: Iterable[str], act: Callable[[Stack], Run]) -> float:
         """Do something with each, `at_once` at a time; all succeed. Answers the seconds."""
         begun = time.monotonic()
@@ -96,16 +88,10 @@ class Crowd:
         assert not failed, "\n".join(f"{prefix}: {said}" for prefix, said in failed.items())
         return time.monotonic() - begun
 
-    def bring_back(self, gone: Iterable[str], leases: Mapping[str, Mapping[str, str]]) -> None:
-        """Whoever had the subnets that all prefer comes first, or another would take those."""
-        first = [prefix for prefix in gone if leases[prefix]["management"] == PREFERRED]
-        self.each(first, self.up)
-        self.each([prefix for prefix in gone if prefix not in first], self.up)
-
     def leases(self) -> dict[str, dict[str, str]]:
         """The subnets of each prefix, as the host has them."""
         said = self.host.run("cd /var/lib/metalab/leases && for f in *.json; do cat $f; done")
-        found, rest = [], said
+        found, rest = list[dict[str, Any]](), said
         while rest.strip():
             lease, end = json.JSONDecoder().raw_decode(rest.lstrip())
             found.append(lease)
@@ -121,13 +107,14 @@ class Crowd:
         v4 = [net for net in nets if net.version == 4]
         return [(str(a), str(b)) for a, b in combinations(v4, 2) if a.overlaps(b)]
 
-    def everybody(self) -> dict[str, list[str]]:
-        """All that there is on the host, by whose it is."""
-        found: dict[str, list[str]] = {}
-        for line in self.host.run(EVERYBODY).splitlines():
-            whose, _, what = line.partition("\t")
-            found.setdefault(whose, []).append(what)
-        return found
+
+def everybody(host: Hypervisor) -> dict[str, list[str]]:
+    """All that there is on a host, by whose it is."""
+    found: dict[str, list[str]] = {}
+    for line in host.run(EVERYBODY).splitlines():
+        whose, _, what = line.partition("\t")
+        found.setdefault(whose, []).append(what)
+    return found
 
 
 def changed(

@@ -25,7 +25,8 @@ from pulumi.dynamic import (
 from components.connection import FIELDS, changed_login, from_wire, to_wire
 from lab.config import HypervisorSpec
 from lab.dialing import libvirt_uri
-from lab.lease import Lease, parse_lease
+from lab.lease import parse_lease
+from lab.plans import LabPlan
 
 
 def progress_of(props: dict[str, Any]) -> Callable[[str], None]:
@@ -186,9 +187,13 @@ class LeaseProvider(ResourceProvider):
         return CreateResult(props["prefix"], _claim(props))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """The limit is no reason: it follows from what others have, and is asked at each claim."""
+        """The limit is no reason: it follows from what others have, and is asked at each claim.
+
+        What the host's file says is one: somebody may have edited that.
+        """
         changed = changed_keys(olds, news, ["address", "lease", "owner"])
-        return DiffResult(changes=bool(changed or changed_login(olds, news)))
+        stale = bool(news.get("stale"))
+        return DiffResult(changes=bool(stale or changed or changed_login(olds, news)))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Claim anew."""
@@ -214,7 +219,7 @@ def _claim(props: dict[str, Any]) -> dict[str, Any]:
             memory_limit_mib=None if limit is None else int(limit),
             progress=progress_of(props),
         )
-    return dict(props)
+    return {**props, "stale": False}
 
 
 class HostLease(Resource, module="metalab", name="Lease"):
@@ -223,18 +228,17 @@ class HostLease(Resource, module="metalab", name="Lease"):
     def __init__(
         self,
         name: str,
-        spec: HypervisorSpec,
-        claim: tuple[Lease, int | None],
+        plan: LabPlan,
         owner: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
     ) -> None:
-        lease, memory_limit_mib = claim
         props = {
-            **to_wire(spec),
-            "prefix": lease.prefix,
-            "lease": lease.to_json(),
-            "memory_mib": lease.memory_mib,
-            "memory_limit_mib": memory_limit_mib,
+            **to_wire(plan.config.hypervisor),
+            "prefix": plan.prefix,
+            "lease": plan.lease.to_json(),
+            "stale": not plan.lease_kept,
+            "memory_mib": plan.lease.memory_mib,
+            "memory_limit_mib": plan.memory_limit_mib,
             "owner": owner,
         }
         super().__init__(LeaseProvider(), name, props, opts)

@@ -30,8 +30,7 @@ class Hypervisor(pulumi.ComponentResource):
         steps, libvirt_uri = host
         spec = plan.config.hypervisor
         self.keys = Keys("keys", plan.prefix, here)
-        claim = (plan.lease, plan.memory_limit_mib)
-        self.lease = HostLease("lease", spec, claim, self.keys.public, here)
+        self.lease = HostLease("lease", plan, self.keys.public, here)
         on_lease = pulumi.ResourceOptions(parent=self, depends_on=[self.lease])
         self.host = Host("host", spec, steps, (plan.prefix, self.keys.public), on_lease)
         on_host = pulumi.ResourceOptions(parent=self, depends_on=[self.host])

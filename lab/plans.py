@@ -159,6 +159,7 @@ class LabPlan:
     groups: tuple[GroupPlan, ...]  # in the order of topology-nodes
     images: tuple[Image, ...]  # that the host must hold; without a source: holds already
     lease: Lease
+    lease_kept: bool  # the host's file of it says the same, but for whose it is
     memory_limit_mib: int | None  # for all leases of the host together; None: overcommit allowed
     on_host: Mapping[tuple[str, str], OnHost]  # by kind and name: see components/orphans.py
     notes: tuple[str, ...]  # what a user should know and need not fix

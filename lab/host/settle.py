@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from lab.config import HypervisorSpec
 from lab.errors import LabError, Problem
@@ -32,7 +31,7 @@ def settle(
     """
     with connect(spec) as shell:
         plan, facts = settle_on(shell, decide, lasting=lasting, progress=progress)
-    kept = lasting and not _claimed(plan, facts)
+    kept = lasting and not plan.lease_kept
     return plan, facts, Hold(spec, plan.lease) if kept else None
 
 
@@ -60,15 +59,10 @@ def settle_on(
     for _ in range(ATTEMPTS):
         facts = look(shell)
         plan = decide(facts)
-        if not lasting or _claimed(plan, facts):
+        if not lasting or plan.lease_kept:
             return plan, facts
         if reserve(plan.lease, shell, digest=facts.leases_digest, progress=progress):
             return plan, facts
     message = f"leases that changed {ATTEMPTS} times while a plan was made"
     step = "Run the command again"
     raise LabError([Problem(shell.address, message, "a quiet moment", "lease-claim", step)])
-
-
-def _claimed(plan: LabPlan, facts: HostFacts) -> bool:
-    held = facts.leases.get(plan.prefix)
-    return held is not None and replace(held, owner="") == replace(plan.lease, owner="")

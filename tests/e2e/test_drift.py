@@ -140,6 +140,16 @@ def test_what_the_host_can_do_itself_is_mended(foo: Stack, hypervisor: Hyperviso
     foo.unchanged().ok()
 
 
+def test_a_run_claims_what_somebody_edited(foo: Stack, hypervisor: Hypervisor) -> None:
+    """And lets go of what it kept for itself until then."""
+    file = "/var/lib/metalab/leases/foo.json"
+    was = hypervisor.run(f"cat {file}; sed -i 's/\"vcpus\": [0-9]*/\"vcpus\": 99/' {file}")
+    assert "lease" in foo.pulumi("preview", "--diff").ok().out
+    foo.up().ok()
+    assert hypervisor.run(f"cat {file}; ls /var/lib/metalab/reserved 2>/dev/null || :") == was
+    foo.unchanged().ok()
+
+
 @pytest.mark.parametrize("name", list(ROUNDS)[1:-1])
 def test_what_is_said_repairs_the_rest(foo: Stack, hypervisor: Hypervisor, name: str) -> None:
     disks = hypervisor.run(f"stat -c '%n %i' {POOL}/*.qcow2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from lab import naming
 from lab.addressing import HostNumbers, SubnetPlan
 from lab.dns import dns_names, services
@@ -41,11 +43,7 @@ def plan_network(
         gateway=str(plan.gateway) if plan else "",
         forward=spec.forward,
         dhcp=spec.dhcp,
-        reservations=tuple(
-            (naming.mac(prefix, spec.name, number), str(subnet[number])) for number in room.usable
-        )
-        if spec.dhcp and subnet
-        else (),
+        reservations=_reservations(prefix, room) if spec.dhcp else (),
         pool=(str(pool[0]), str(pool[1])) if pool else None,
         names=tuple(dns_names(spec, plan, nodes)),
         instead_of=plan.instead_of if plan else "",
@@ -56,3 +54,12 @@ def plan_network(
         autostart=spec.autostart,
         lan=lan,
     )
+
+
+@lru_cache(maxsize=64)
+def _reservations(prefix: str, room: HostNumbers) -> tuple[tuple[str, str], ...]:
+    """MAC and address of each host number. They follow from names: an edit plans the same again."""
+    subnet = room.subnet
+    if subnet is None:
+        return ()
+    return tuple((naming.mac(prefix, room.network, n), str(subnet[n])) for n in room.usable)

@@ -35,6 +35,7 @@ class Surroundings:
     python: Path  # the interpreter that .venv is made of
     policy_pack: Path | None
     home: Path  # the user's home, below which Pulumi keeps credentials
+    threads: int  # of this machine
     backend: str  # where the user has logged in to; "" for nowhere
 
 
@@ -69,6 +70,7 @@ def look_around(environ: Mapping[str, str]) -> Surroundings:
         python=Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}",
         policy_pack=pack if (pack / "PulumiPolicy.yaml").is_file() else None,
         home=home,
+        threads=os.cpu_count() or 1,
         backend=logged_in_to(credentials_dir(environ, home, cache_root()) / "credentials.json"),
     )
 
@@ -90,6 +92,9 @@ def exports(environ: Mapping[str, str], seen: Surroundings) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Of engine and plugin: what two hundred nodes take is a sixth less, for 300 MB at most.
         "GOGC": environ.get("GOGC", "400"),
+        # They wait for the host, not for this machine, which may have two threads: eight at a time
+        # made ten nodes from 50 ms away in 16 s, and sixteen do in 14.
+        "PULUMI_PARALLEL": environ.get("PULUMI_PARALLEL", str(max(16, 4 * seen.threads))),
     }
     if seen.policy_pack:
         lines["PULUMI_OPTION_POLICY_PACK"] = str(seen.policy_pack)

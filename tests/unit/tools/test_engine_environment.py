@@ -17,6 +17,7 @@ BUILT = Surroundings(
     python=Path("/usr/bin/python3.11"),
     policy_pack=Path("/src/policies"),
     home=Path("/home/u"),
+    threads=2,
     backend="",
 )
 OFFICIAL = replace(BUILT, toolchain=None, uv=None)
@@ -127,3 +128,13 @@ def test_credentials_are_sought_where_the_users_pulumi_keeps_them(
     own: dict[str, str], expected: str
 ) -> None:
     assert credentials_dir(own, Path("/home/u"), CACHE) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environ", "threads", "at_once"),
+    [({}, 2, "16"), ({}, 8, "32"), ({"PULUMI_PARALLEL": "3"}, 8, "3")],
+)
+def test_how_much_is_done_at_once(environ: dict[str, str], threads: int, at_once: str) -> None:
+    """At least as much as one host is asked for well; what the user has set is his."""
+    seen = replace(BUILT, threads=threads)
+    assert exports(USER | environ, seen)["PULUMI_PARALLEL"] == at_once

@@ -8,6 +8,8 @@ from lab.host.session import VIRSH
 from lab.host.shell import Shell
 from lab.storage import LOG_DIR, console_log
 
+OFF = 5  # VIR_DOMAIN_SHUTOFF
+
 
 def power_off(shell: Shell, domain: str, *, uuid: str, timeout_s: int) -> str:
     """Switch a domain off and remove its logs; the domain stays defined.
@@ -35,36 +37,37 @@ def power_off(shell: Shell, domain: str, *, uuid: str, timeout_s: int) -> str:
 
 
 def _script(domain: str, uuid: str, timeout_s: int) -> str:
-    log, console = f"{LOG_DIR}/{domain}.log", console_log(domain)
+    logs = " ".join(
+        quote(f"{log}{rotated}")  # exact names: a glob for compute-1 would take compute-10's
+        for log in (f"{LOG_DIR}/{domain}.log", console_log(domain))
+        for rotated in ("", *(f".{n}" for n in range(10)))
+    )
     return f"""uuid={quote(uuid)}; name={quote(domain)}
 say() {{ echo "@@metalab $*"; }}
-clean() {{ # exact names and those of log rotation: a glob for compute-1 would take compute-10's
-  for log in {quote(log)} {quote(console)}; do
-    rm -f "$log"; for old in 0 1 2 3 4 5 6 7 8 9; do rm -f "$log.$old"; done
-  done
-}}
+clean() {{ rm -f {logs}; }}
 command -v virsh >/dev/null || {{ say absent; exit 0; }}
-found=$({VIRSH} domuuid "$name" 2>&1); code=$?
+found=$({VIRSH} "domuuid $name; domstats --state --block $name" 2>&1); code=$?
 case $code:$found in
-0:"$uuid") ;;
+0:"$uuid"*) ;;
 0:*) say foreign; exit 0 ;;
 *"failed to get domain"*) clean; say absent; exit 0 ;;
 *) echo "$found" >&2; exit 1 ;;
 esac
 on() {{ state=$({VIRSH} domstate "$uuid") && [ "$state" != "shut off" ]; }}
-ended="off already"
-if on; then
-  disks=$({VIRSH} domstats --block "$uuid") || disks=x.wr.bytes=1
-  if ! printf '%s\\n' "$disks" | grep -q 'wr\\.bytes=[1-9]'; then
-    {VIRSH} destroy "$uuid" >/dev/null; ended="off at once"
+off() {{ state=$({VIRSH} "destroy $uuid; domstate $uuid" | grep . | tail -n 1); }}
+ended="off already"; state=on
+case $found in *state.state={OFF}*) state="shut off" ;; esac
+if [ "$state" = on ]; then
+  if ! printf '%s\\n' "$found" | grep -q 'wr\\.bytes=[1-9]'; then
+    off; ended="off at once"
   else
     {VIRSH} shutdown "$uuid" >/dev/null; ended="shut down"
     left={int(timeout_s) * 5}
     while on && [ $left -gt 0 ]; do left=$((left - 1)); sleep 0.2; done
-    if on; then {VIRSH} destroy "$uuid" >/dev/null; ended="switched off after {timeout_s} s"; fi
+    if on; then off; ended="switched off after {timeout_s} s"; fi
   fi
 fi
-if on; then echo "the domain is still on" >&2; exit 1; fi
+if [ "$state" != "shut off" ]; then echo "the domain is still on" >&2; exit 1; fi
 clean
 say "$ended"
 """

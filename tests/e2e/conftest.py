@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.engine import ROOT, Project
 from tests.e2e.hypervisors import SUITE, Hypervisor, cache, hypervisor, packaged_layer
+from tests.soak.neighbours import Neighbours
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +85,12 @@ def _name(worker: str, request: pytest.FixtureRequest) -> str:
     """At most 12 characters: the kernel's names of the container's links are made of it."""
     stem = Path(str(request.path)).stem.removeprefix("test_")
     return f"{worker.removeprefix('gw')}{stem.replace('_', '')[:10]}"
+
+
+@pytest.fixture(scope="module")
+def neighbours(project: Project, hypervisor: Hypervisor) -> Iterator[Neighbours]:
+    """There before and after each test of a module, and not changed by any."""
+    made = Neighbours(project, hypervisor)
+    yield made
+    assert made.changed() == []
+    made.leave()

@@ -5,12 +5,11 @@ In full it is `make soak`: a hundred environments, a hundred sequences, fifty ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
 
-from tests.e2e.engine import Project, Stack
+from tests.e2e.engine import Stack
 from tests.e2e.hypervisors import Hypervisor
 from tests.soak.crowd import Crowd, changed, everybody
 from tests.soak.neighbours import ALIKE, Neighbours
@@ -19,15 +18,6 @@ from tests.soak.walk import Walk, walked
 
 pytestmark = pytest.mark.e2e
 COUNT = 4  # at once, on two cores
-
-
-@pytest.fixture(scope="module")
-def neighbours(project: Project, hypervisor: Hypervisor) -> Iterator[Neighbours]:
-    """There before and after each test of this module, and not changed by any."""
-    made = Neighbours(project, hypervisor)
-    yield made
-    assert made.changed() == []
-    made.leave()
 
 
 def test_a_crowd_comes_and_goes(neighbours: Neighbours, hypervisor: Hypervisor) -> None:

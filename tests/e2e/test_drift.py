@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor
+from tests.soak.neighbours import Neighbours
 
 pytestmark = pytest.mark.e2e
 POOL = "/var/lib/libvirt/images/metalab/prefixes/foo"
@@ -78,12 +79,12 @@ ROUNDS = {
                "address='0.0.0.0'/\"", "VNC"),
         domain("edit @ \"s/cpu mode='[a-z-]*'/cpu mode='host-model'/\"", "CPU", "blank-1"),
         network("netedit @ '0,/<host mac/{//d}'", "DHCP hosts"),
-        network("netedit @ 's/(<range start=.)172.16.0.[0-9]+/\\1172.16.0.199/'", "DHCP range"),
+        network("netedit @ 's/(<range start=.([0-9]+\\.){3})[0-9]+/\\1199/'", "DHCP range"),
         network("netedit @ \"s#<bridge name=#<domain name='x.y'/>&#\"", "domain"),
         network("netedit @ '/<host ip=/,/<.host>/d'", "names"),
         network("netedit @ '/metalab:owner/d'", "owner", "external"),
-        network("netedit @ \"s#<dhcp>#&<host mac='52:54:00:00:00:01' ip='10.0.0.251'/>#\"",
-                "DHCP hosts", "external"),
+        network("netedit @ \"s#(<range start='(([0-9]+\\.){3})[^>]*>)#\\1"
+                "<host mac='52:54:00:00:00:01' ip='\\2251'/>#\"", "DHCP hosts", "external"),
         network("netedit @ \"s#<bridge name=#<forward mode='nat'/>&#\"", "forward", "data"),
         network("netedit @ \"s/address='[0-9.]*'/address='10.77.0.1'/\"", "address", "data"),
         network("netedit @ \"s#<bridge name=.foo-data.#<bridge name='foo-dat9'#\"", "bridge",
@@ -120,9 +121,9 @@ mv /root/foo.json /var/lib/metalab/leases/"""
 
 
 @pytest.fixture(scope="module")
-def foo(project: Project, hypervisor: Hypervisor) -> Stack:
+def foo(project: Project, hypervisor: Hypervisor, neighbours: Neighbours) -> Stack:
     """Two blank nodes, and one with a system."""
-    project.add_blank()
+    assert neighbours.changed() == []
     nodes = {"topology_nodes": "blank:2,tiny:1", "image_url": "tiny"}
     stack = project.stack("foo", **nodes, **hypervisor.settings)
     stack.up().ok()
@@ -143,7 +144,7 @@ def test_what_the_host_can_do_itself_is_mended(foo: Stack, hypervisor: Hyperviso
 def test_a_run_claims_what_somebody_edited(foo: Stack, hypervisor: Hypervisor) -> None:
     """And lets go of what it kept for itself until then."""
     file = "/var/lib/metalab/leases/foo.json"
-    was = hypervisor.run(f"cat {file}; sed -i 's/\"vcpus\": [0-9]*/\"vcpus\": 99/' {file}")
+    was = hypervisor.run(f'cat {file}; sed -i \'s/"vcpus": [0-9]*/"vcpus": 99/\' {file}')
     assert "lease" in foo.pulumi("preview", "--diff").ok().out
     foo.up().ok()
     assert hypervisor.run(f"cat {file}; ls /var/lib/metalab/reserved 2>/dev/null || :") == was

@@ -10,6 +10,7 @@ import yaml
 from tests.e2e.engine import Project, Run, Stack
 from tests.e2e.hypervisors import Hypervisor
 from tests.edits import BASE, EDITS, Edit, Files, made
+from tests.soak.neighbours import Neighbours
 
 pytestmark = pytest.mark.e2e
 POOL = "/var/lib/libvirt/images/metalab/prefixes/foo"
@@ -80,7 +81,8 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(project: Project, hypervisor: Hypervisor) -> Lab:
+def lab(project: Project, hypervisor: Hypervisor, neighbours: Neighbours) -> Lab:
+    assert neighbours.changed() == []
     made_one = Lab(project, hypervisor)
     made_one.stack.up().ok()
     made_one.stack.print_ssh_config()

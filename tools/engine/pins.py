@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.demo.cache import cache_root, recipe_hash
-from tools.engine.mends import DELETES, DIALS, HALVES, LOCKS, NAMES, SECRETS, STREAMS, Mend
+from tools.engine.mends import DELAYS, DELETES, DIALS, HALVES, LOCKS, NAMES, SECRETS, STREAMS, Mend
 
 SOURCES = Path(__file__).resolve().parent  # a folder for each part: go.mod, go.sum, perhaps code
 PROJECT_FILE = SOURCES.parent.parent / "Pulumi.yaml"
@@ -45,7 +45,7 @@ PLUGIN = Part(
     module="plugin",
     package=".",
     output=f"home/plugins/resource-libvirt-v{PLUGIN_VERSION}/pulumi-resource-libvirt",
-    mends=(STREAMS, *DELETES, NAMES, *SECRETS, *HALVES, DIALS, LOCKS),
+    mends=(STREAMS, *DELETES, NAMES, *SECRETS, *HALVES, DIALS, LOCKS, DELAYS),
 )
 PARTS = (
     Part(

@@ -64,7 +64,7 @@ def test_one_prefix_goes_and_nobody_else_notices(
     assert [line for line in after if line not in there] == []
     gone = {line.rstrip() for line in there if line not in after}
     assert {"list foo-blank-0", "net-list foo-data", "pool-list metalab.foo"} <= gone
-    others = ("foo2", "foo-compu", "foo-db", "foo-lan")
+    others = ("foo2", "foo-compu", "foo-db", "foo-net")
     traces = [line for line in after if "foo" in line]
     assert not [line for line in traces if not any(other in line for other in others)]
 
@@ -89,7 +89,7 @@ def test_all_takes_what_is_foreign_only_when_somebody_says_so(
     before = hypervisor.inventory()
     refused = cleanup(project, hypervisor, "--all", "--yes").refused().out
     assert "foreign: domain foo-db" in refused
-    assert "foreign: network foo-lan" in refused
+    assert "foreign: network foo-net" in refused
     assert hypervisor.inventory() == before
     cleanup(project, hypervisor, "--all", "--yes-remove-foreign").ok()
     left = hypervisor.inventory()

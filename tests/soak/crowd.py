@@ -24,7 +24,7 @@ virsh -q define /dev/stdin <<X
 <target dev='vda' bus='virtio'/></disk></devices></domain>
 X
 virsh -q net-define /dev/stdin <<X
-<network><name>foo-lan</name><ip address='10.99.99.1' netmask='255.255.255.0'/></network>
+<network><name>foo-net</name><ip address='10.99.99.1' netmask='255.255.255.0'/></network>
 X
 echo theirs > /var/lib/libvirt/images/foo-db.img
 """

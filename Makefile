@@ -19,7 +19,7 @@ help:
 	echo 'make destroy   remove what make up built'
 	echo 'make test      run all tests; ARGS="-k name" selects some'
 	echo 'make chaos     kill, cut off and fill up 240 runs, and report what came of it'
-	echo 'make soak      a hundred environments, random edits, and runs that change nothing'
+	echo 'make soak      a hundred environments, random edits, refusals, runs that change nothing'
 	echo 'make lint      check format, style and types'
 	echo 'make -s env    print the environment for pulumi and fab: eval "$$(make -s env)"'
 
@@ -70,7 +70,7 @@ test: engine
 chaos: engine
 	$(ENTER); $(PYTHON) -m tests.chaos $(ARGS)
 
-# A hundred environments, a hundred random edits, fifty runs that change nothing.
+# A hundred environments, a hundred random edits, as many refusals, fifty runs that change nothing.
 soak: engine
 	$(ENTER); $(PYTHON) -m tests.soak $(ARGS)
 

@@ -189,11 +189,13 @@ class LeaseProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """The limit is no reason: it follows from what others have, and is asked at each claim.
 
-        What the host's file says is one: somebody may have edited that.
+        What the host's file says instead is one: somebody may have edited that. A refresh asks
+        with what was carried out already, hence the comparison.
         """
         changed = changed_keys(olds, news, ["address", "lease", "owner"])
-        stale = bool(news.get("stale"))
-        return DiffResult(changes=bool(stale or changed or changed_login(olds, news)))
+        if news.get("instead_of"):
+            changed += changed_keys(olds, news, ["instead_of"])
+        return DiffResult(changes=bool(changed or changed_login(olds, news)))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Claim anew."""
@@ -219,7 +221,7 @@ def _claim(props: dict[str, Any]) -> dict[str, Any]:
             memory_limit_mib=None if limit is None else int(limit),
             progress=progress_of(props),
         )
-    return {**props, "stale": False}
+    return dict(props)
 
 
 class HostLease(Resource, module="metalab", name="Lease"):
@@ -236,7 +238,7 @@ class HostLease(Resource, module="metalab", name="Lease"):
             **to_wire(plan.config.hypervisor),
             "prefix": plan.prefix,
             "lease": plan.lease.to_json(),
-            "stale": not plan.lease_kept,
+            "instead_of": "" if plan.lease_kept else plan.lease_found,
             "memory_mib": plan.lease.memory_mib,
             "memory_limit_mib": plan.memory_limit_mib,
             "owner": owner,

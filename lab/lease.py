@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -54,6 +55,11 @@ class Lease:
     vcpus: int = 0
     disk_gib: int = 0  # virtual size of all disks: the worst case
     owner: str = ""  # the stack's public key: another state of the same prefix is somebody else
+
+    @property
+    def digest(self) -> str:
+        """The same for leases that claim the same, whosever they are."""
+        return sha256(replace(self, owner="").to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
         """The text of the lease file; equal leases give equal bytes."""

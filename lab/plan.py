@@ -87,7 +87,7 @@ def plan_lab(
         groups=groups,
         images=tuple(images_used(nodes, topology, image)),
         lease=lease,
-        lease_kept=replace(held, owner="") == lease,
+        lease_found=held.digest if config.prefix in facts.leases else "",
         memory_limit_mib=None if overcommit else capacity.limit_mib(facts),
         on_host={
             (found.kind, found.name): found for found in _on_host(config, topology, nodes, facts)

@@ -159,7 +159,7 @@ class LabPlan:
     groups: tuple[GroupPlan, ...]  # in the order of topology-nodes
     images: tuple[Image, ...]  # that the host must hold; without a source: holds already
     lease: Lease
-    lease_kept: bool  # the host's file of it says the same, but for whose it is
+    lease_found: str  # what the host's file of it claims, as a digest; empty: there is none
     memory_limit_mib: int | None  # for all leases of the host together; None: overcommit allowed
     on_host: Mapping[tuple[str, str], OnHost]  # by kind and name: see components/orphans.py
     notes: tuple[str, ...]  # what a user should know and need not fix
@@ -168,6 +168,11 @@ class LabPlan:
     def nodes(self) -> Mapping[str, NodePlan]:
         """All nodes by name."""
         return {node.node: node for group in self.groups for node in group.nodes}
+
+    @property
+    def lease_kept(self) -> bool:
+        """Whether the host has the lease already."""
+        return self.lease_found == self.lease.digest
 
     @property
     def pool(self) -> str:

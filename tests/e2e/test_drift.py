@@ -131,6 +131,7 @@ def foo(project: Project, hypervisor: Hypervisor, neighbours: Neighbours) -> Sta
 
 
 def test_a_fresh_environment_has_none(foo: Stack) -> None:
+    foo.pulumi("refresh", "--yes", "--expect-no-changes").ok()
     assert foo.fab("drift").ok().out.endswith("foo: as it was made\n")
 
 
@@ -148,6 +149,7 @@ def test_a_run_claims_what_somebody_edited(foo: Stack, hypervisor: Hypervisor) -
     assert "lease" in foo.pulumi("preview", "--diff").ok().out
     foo.up().ok()
     assert hypervisor.run(f"cat {file}; ls /var/lib/metalab/reserved 2>/dev/null || :") == was
+    foo.pulumi("refresh", "--yes", "--expect-no-changes").ok()
     foo.unchanged().ok()
 
 

@@ -70,6 +70,12 @@ class KnownKeys:
     keys: frozenset[tuple[str, str]] = frozenset()
     types: tuple[str, ...] = ()  # in the file's order
 
+    @property
+    def shown(self) -> str:
+        """The keys as `ssh-keygen -l` shows them."""
+        in_order = sorted(self.keys, key=lambda key: self.types.index(key[0]))
+        return " or ".join(f"{kind} SHA256:{fingerprint(blob)}" for kind, blob in in_order)
+
 
 def parse_login(text: str) -> Login:
     """Read what `ssh -G` printed.

@@ -76,7 +76,7 @@ def _compare(
 ) -> tuple[Drift, ...]:
     true, _ = survey(steps, shell)
     untrue = [step.name for step, holds in zip(steps, true, strict=True) if not holds]
-    claimed = lease is not None and replace(lease, owner="") == plan.lease
+    claimed = lease is not None and lease.digest == plan.lease.digest
     seen = see(plan, shell)
     return drift(plan, replace(seen, lease=lease is not None, claimed=claimed, untrue=untrue))
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from shlex import quote
 
 from lab.config import SSH_PORT, HypervisorSpec
 from lab.errors import Problem
+
+_HUNG_UP = re.compile(r"kex_exchange_identification: .*(closed by remote host|reset by peer)")
 
 
 def undefined_variable(setting: str, path: str, name: str) -> Problem:
@@ -126,6 +130,29 @@ def unreadable_known_hosts(path: str, reason: str) -> Problem:
         allowed="a readable known_hosts file",
         rule="host-known-hosts",
     )
+
+
+def hung_up(error: Exception, of_jump: str) -> bool:
+    """Whether sshd, or that of a jump host, hung up before it said who it is.
+
+    Args:
+        error: what a connection ended with.
+        of_jump: what the way through a jump host complained of; empty: nothing.
+    """
+    if of_jump:
+        return bool(_HUNG_UP.search(of_jump))
+    return isinstance(error, ConnectionResetError | EOFError) or "banner" in str(error)
+
+
+def why(error: Exception, timeout_s: float) -> str:
+    """What a connection that did not come about ended with, for `unreachable`."""
+    if isinstance(error, socket.gaierror):
+        return "a name that does not resolve"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout_s:g} s"
+    errors = getattr(error, "errors", None)  # NoValidConnectionsError: one for each address
+    first = next(iter(errors.values())) if errors else error
+    return str(getattr(first, "strerror", None) or first or "a connection that broke off").lower()
 
 
 def unreachable(spec: HypervisorSpec, reason: str, port: int = SSH_PORT) -> Problem:

@@ -42,12 +42,11 @@ from lab.host.session import (
     as_root,
     execute,
 )
-from lab.openssh import KnownKeys, Login, algorithms, fingerprint, scan_command
+from lab.openssh import KnownKeys, Login, algorithms, scan_command
 
 PARALLEL_COMMANDS = 8  # sshd allows 10 sessions on one connection (MaxSessions)
 PAUSE_S, MOST_PAUSE_S = 0.1, 1.0  # before the second attempt, and between later ones at most
 GRACE_S = 10  # how much later than the host's own timeout we give up here
-_HUNG_UP = re.compile(r"kex_exchange_identification: .*(closed by remote host|reset by peer)")
 _NO_SUDO = re.compile(
     r"^sudo: .*(password|terminal) is required|sudo.*(not found|No such file)"
     r"|is not in the sudoers|^Sorry, user",
@@ -198,7 +197,7 @@ class _Opening:
             connection.open()
         except (_UnknownHostKeyError, _OtherHostKeyError, SSHException, OSError, EOFError) as error:
             connection.close()
-            if not last and _dropped(error, proxy):
+            if not last and refusals.hung_up(error, proxy.reason() if proxy else ""):
                 raise _FullError from None
             raise LabError([self._problem(error, proxy)]) from None
         stack.callback(connection.close)
@@ -228,48 +227,20 @@ class _Opening:
             scan = scan_command(self.login)
             return refusals.unknown_host_key(self.spec, self._file, place, scan, str(error))
         if isinstance(error, _OtherHostKeyError):
-            keys = (str(error), self._known_key())
+            keys = (str(error), self.known.shown)
             return refusals.changed_host_key(self.spec, self._file, self.known.name, keys)
         if isinstance(error, paramiko.AuthenticationException):
             user = replace(self.spec, user=self.login.user)
             return refusals.refused_login(user, self.spec.key)
         if proxy and (reason := proxy.reason()):
             return refusals.no_jump(self.spec, reason)
-        return refusals.unreachable(self.spec, self._why(error), self.login.port)
+        why = refusals.why(error, self.timeout_s)
+        return refusals.unreachable(self.spec, why, self.login.port)
 
     @property
     def _file(self) -> str:
         """The first of the user's files, which is the one that ssh would write to."""
         return expand_file(next(iter(self.login.user_known_hosts), "known_hosts"), self.login)
-
-    def _known_key(self) -> str:
-        """The known keys as `ssh-keygen -l` shows them."""
-        shown = (
-            f"{kind} SHA256:{fingerprint(blob)}"
-            for kind, blob in sorted(
-                self.known.keys, key=lambda key: self.known.types.index(key[0])
-            )
-        )
-        return " or ".join(shown)
-
-    def _why(self, error: Exception) -> str:
-        if isinstance(error, socket.gaierror):
-            return "a name that does not resolve"
-        if isinstance(error, TimeoutError):
-            return f"no answer within {self.timeout_s:g} s"
-        errors = getattr(error, "errors", None)  # NoValidConnectionsError: one for each address
-        first = next(iter(errors.values())) if errors else error
-        return str(
-            getattr(first, "strerror", None) or first or "a connection that broke off"
-        ).lower()
-
-
-def _dropped(error: Exception, proxy: Proxy | None) -> bool:
-    """Whether sshd, or that of a jump host, hung up before it said who it is."""
-    reason = proxy.reason() if proxy else ""
-    if reason:
-        return bool(_HUNG_UP.search(reason))
-    return isinstance(error, ConnectionResetError | EOFError) or "banner" in str(error)
 
 
 def _check_readable(known_hosts: str) -> None:

@@ -146,7 +146,7 @@ def _wait(
             host_key=node["host_key"],
             bridge=node.get("bridge", ""),
         )
-        for node in nodes.values()
+        for _, node in sorted(nodes.items())  # a message of Pulumi's has no order
     ]
     found: dict[str, str] = {}
     if waited:

@@ -11,7 +11,7 @@ from lab.naming import node_order
 from lab.plans import LabPlan
 
 # By "node compute-0", "network data" or "stack", then by field: {"memory": "8192", "cpu": "2"}.
-# What is empty is left out. The state remembers it, so it is of texts alone.
+# What is empty is left out. The state remembers it, so it is of texts alone, and in no order.
 Shape: TypeAlias = Mapping[str, Mapping[str, str]]
 _STACK, _NODE, _NETWORK = "stack", "node ", "network "
 _ON = "networks"  # of a node: which it is on, as it restarts with them
@@ -70,9 +70,9 @@ def _whole(was: Shape, now: Shape) -> Iterator[Change]:
 
 
 def _edits(was: Shape, now: Shape) -> Iterator[Change]:
-    for name, words in now.items():
-        for field in _fields(name) if name in was else ():
-            before, after = was[name].get(field.name, ""), words.get(field.name, "")
+    for name in sorted(was.keys() & now.keys(), key=_order):
+        for field in _fields(name):
+            before, after = was[name].get(field.name, ""), now[name].get(field.name, "")
             if before != after:
                 told = _told(field, before, after)
                 yield replace(told, names=(_short(name),), restarts=_restarted(name, field, now))
@@ -109,7 +109,8 @@ def _short(name: str) -> str:
     return "the stack" if name == _STACK else name.removeprefix(_NODE)
 
 
-def _order(name: str) -> tuple[bool, object]:
-    """Networks first; nodes by role and number."""
-    is_node = name.startswith(_NODE)
-    return is_node, node_order(_short(name)) if is_node else name
+def _order(name: str) -> tuple[int, object]:
+    """The stack, networks by name, nodes by role and number."""
+    if name.startswith(_NODE):
+        return 2, node_order(_short(name))
+    return int(name != _STACK), name

@@ -78,6 +78,13 @@ def test_what_is_refused_is_refused(edit: Edit, base: LabPlan, tmp_path: Path) -
     assert edit.said in "\n".join(map(str, problems))
 
 
+def test_a_shape_has_no_order(base: LabPlan, tmp_path: Path) -> None:
+    files = made(BASE, *(edit for edit in EDITS if edit.round == "live"))
+    was, now = shape_of(base), shape_of(planned(tmp_path, files, base))
+    backwards = [dict(reversed(shape.items())) for shape in (was, now)]
+    assert changes(*backwards) == changes(was, now)  # as Pulumi's messages keep none
+
+
 def test_nothing_is_said_of_nothing(base: LabPlan, tmp_path: Path) -> None:
     assert lines(base, planned(tmp_path, BASE, base)) == ""
 

@@ -14,6 +14,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from components.connection import changed_login, from_wire, to_wire
 from components.host_provider import changed_keys, progress_of
+from components.sdk import widen
 from lab.changes import Shape, shape_of
 from lab.config import HypervisorSpec
 from lab.plans import LabPlan, NodePlan
@@ -46,17 +47,18 @@ class PowerProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Switch the node off and remove its logs."""
-        from lab.host.power import power_off  # noqa: PLC0415
-        from lab.host.shared import borrow  # noqa: PLC0415
+        from lab.host.power import Off, switch_off  # noqa: PLC0415
 
         _check_way(props)
-        with borrow(from_wire(props)) as shell:
-            said = power_off(
-                shell,
-                props["node"],
+        widen()
+        said = switch_off(
+            Off(
+                spec=from_wire(props),
+                domain=props["node"],
                 uuid=props["uuid"],
                 timeout_s=int(props["shutdown_timeout_s"]),
             )
+        )
         if said.startswith("failed"):
             step = "See `virsh domstate` there and run the command again"
             raise RuntimeError(f"{props['address']}: {props['node']}: {said}. {step}.")

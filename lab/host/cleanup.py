@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from shlex import quote
 
@@ -14,7 +13,7 @@ from lab.host.orphans import OWNER_LINE, sweep
 from lab.host.power import power_off
 from lab.host.runner import restore
 from lab.host.session import VIRSH
-from lab.host.shell import PARALLEL_COMMANDS, Gateway, Shell
+from lab.host.shell import Gateway, Shell
 from lab.host.steps import mark_step
 from lab.host.users import authorize_steps
 from lab.lease import Lease
@@ -155,13 +154,10 @@ def remove_foreign(shell: Shell, found: Found, progress: Progress) -> None:
 def _switch_off(
     shell: Gateway, domains: Mapping[str, str], shutdown_s: int, progress: Progress
 ) -> None:
-    def off(name: str) -> str:
-        said = power_off(shell, name, uuid=domains[name], timeout_s=shutdown_s)
-        progress(f"{name}: {said}")
-        return f"{name}: {said}" if said.startswith("failed") else ""
-
-    with ThreadPoolExecutor(PARALLEL_COMMANDS) as pool:
-        failures = [said for said in pool.map(off, domains) if said]
+    ends = power_off(shell, domains, timeout_s=shutdown_s)
+    for name, end in ends.items():
+        progress(f"{name}: {end}")
+    failures = [f"{name}: {end}" for name, end in ends.items() if end.startswith("failed")]
     if failures:
         raise RuntimeError("\n".join(failures))
 

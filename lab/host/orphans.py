@@ -106,7 +106,7 @@ def remove_orphan(shell: Shell, found: OnHost) -> None:
         LabError: it is there and stays.
     """
     if found.kind == "domain":  # its definition is taken over by UUID: off is enough
-        said = power_off(shell, found.name, uuid=found.uuid, timeout_s=SHUTDOWN_S)
+        said = power_off(shell, {found.name: found.uuid}, timeout_s=SHUTDOWN_S)[found.name]
         failure = said if said.startswith("failed") else ""
     else:
         script = _SCRIPTS[found.kind]

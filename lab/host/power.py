@@ -1,73 +1,170 @@
-"""Switch a domain off before it is deleted, so that its guest can write what it holds."""
+"""Switch domains off before they are deleted, so that their guests can write what they hold."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from shlex import quote
 
-from lab.host.session import VIRSH
+from lab.config import HypervisorSpec
+from lab.host.session import VIRSH, Outcome
+from lab.host.shared import borrow
 from lab.host.shell import Shell
+from lab.host.together import Together
 from lab.storage import LOG_DIR, console_log
 
-OFF = 5  # VIR_DOMAIN_SHUTOFF
+_AT_ONCE = 8  # virsh at a time: each end of a QEMU is mostly waited for
+_LOOK_TIMEOUT_S = 60
+_GATHER_S = 0.05  # in which the engine asks for the ends of all nodes that it ends at once
+_ABSENT, _FOREIGN, _OFF, _IDLE, _ASKED = (
+    "absent",
+    "foreign",
+    "off already",
+    "off at once",
+    "shut down",
+)
+_LATE, _ON = "@@metalab late", "@@metalab on"
+_SHUT_OFF = "state.state=5"  # VIR_DOMAIN_SHUTOFF
 
 
-def power_off(shell: Shell, domain: str, *, uuid: str, timeout_s: int) -> str:
-    """Switch a domain off and remove its logs; the domain stays defined.
+def power_off(shell: Shell, domains: Mapping[str, str], *, timeout_s: int) -> dict[str, str]:
+    """Switch domains off, all at once, and remove their logs; they stay defined.
 
-    One round trip. A guest that has not written to a disk since power-on has nothing to lose and
-    is switched off at once; else it is asked by ACPI and gets `timeout_s` to comply.
+    Two round trips, however many they are. A guest that has not written to a disk since power-on
+    has nothing to lose and is switched off at once; the others are asked by ACPI and get
+    `timeout_s` to comply.
 
     Args:
         shell: of the hypervisor.
-        domain: its name. One of that name with another UUID is not ours, and left alone.
-        uuid: of the domain.
-        timeout_s: seconds for the guest's own shutdown.
+        domains: their UUIDs, by name. One of a name with another UUID is not ours, and left alone.
+        timeout_s: seconds for the guests' own shutdown.
 
     Returns:
-        How it ended: "absent", "foreign", "off already", "off at once", "shut down",
+        How each ended, by name: "absent", "foreign", "off already", "off at once", "shut down",
         "switched off after N s"; or "failed: ..." with the reason.
     """
-    outcome = shell.run(_script(domain, uuid, timeout_s), timeout_s=timeout_s + 60)
-    if not outcome.ok:
-        return f"failed: {outcome.tail or f'exit {outcome.exit_code}'}"
-    lines = outcome.stdout.split("\n")
-    return next(
-        (line.removeprefix("@@metalab ") for line in reversed(lines) if "@@metalab" in line), ""
-    )
+    look = shell.run(_look(domains), timeout_s=_LOOK_TIMEOUT_S)
+    if look.exit_code:
+        return dict.fromkeys(domains, _failed(look))
+    ends = {name: _end(look.stdout, name, uuid) for name, uuid in domains.items()}
+    act = shell.run(_act(domains, ends, timeout_s), timeout_s=timeout_s + _LOOK_TIMEOUT_S)
+    if not act.ok:
+        return dict.fromkeys(domains, _failed(act))
+    heard = _Heard.of(act.stdout)
+    return {name: heard.end(domains[name], end, timeout_s) for name, end in ends.items()}
 
 
-def _script(domain: str, uuid: str, timeout_s: int) -> str:
-    logs = " ".join(
-        quote(f"{log}{rotated}")  # exact names: a glob for compute-1 would take compute-10's
-        for log in (f"{LOG_DIR}/{domain}.log", console_log(domain))
-        for rotated in ("", *(f".{n}" for n in range(10)))
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the second round trip has left to say, of UUIDs."""
+
+    late: frozenset[str]  # did not comply
+    on: frozenset[str]  # whatever was done
+
+    @classmethod
+    def of(cls, text: str) -> _Heard:
+        lines = text.split("\n")
+        late, on = (
+            frozenset(word for line in lines if line.startswith(mark) for word in line.split()[2:])
+            for mark in (_LATE, _ON)
+        )
+        return cls(late, on)
+
+    def end(self, uuid: str, end: str, timeout_s: int) -> str:
+        if uuid in self.on:
+            return "failed: the domain is still on"
+        return f"switched off after {timeout_s} s" if uuid in self.late else end
+
+
+def _failed(outcome: Outcome) -> str:
+    return f"failed: {outcome.tail or f'exit {outcome.exit_code}'}"
+
+
+def _look(domains: Iterable[str]) -> str:
+    """One virsh for all. It goes on after a domain that is not there; "uri" ends it well."""
+    each = (f"domuuid {name}; domstats --state --block {name}" for name in map(quote, domains))
+    return f"command -v virsh >/dev/null || exit 0\n{VIRSH} {quote('; '.join((*each, 'uri')))}"
+
+
+def _end(seen: str, name: str, uuid: str) -> str:
+    """How a domain is to end, by what was seen of all of them."""
+    _, found, its = seen.partition(f"Domain: '{name}'\n")
+    if uuid not in seen.split("\n"):
+        return _FOREIGN if found else _ABSENT
+    its = its.partition("Domain: ")[0]
+    if _SHUT_OFF in its:
+        return _OFF
+    # Who did not answer for its disks may have written to them.
+    idle = "state.state=" in its and not re.search(r"\.wr\.bytes=[1-9]", its)
+    return _IDLE if idle else _ASKED
+
+
+def _act(domains: Mapping[str, str], ends: Mapping[str, str], timeout_s: int) -> str:
+    """End some and ask others, end those that are late, and say which are still on."""
+    idle, asked = (
+        " ".join(domains[name] for name, end in ends.items() if end == which)
+        for which in (_IDLE, _ASKED)
     )
-    return f"""uuid={quote(uuid)}; name={quote(domain)}
-say() {{ echo "@@metalab $*"; }}
-clean() {{ rm -f {logs}; }}
-command -v virsh >/dev/null || {{ say absent; exit 0; }}
-found=$({VIRSH} "domuuid $name; domstats --state --block $name" 2>&1); code=$?
-case $code:$found in
-0:"$uuid"*) ;;
-0:*) say foreign; exit 0 ;;
-*"failed to get domain"*) clean; say absent; exit 0 ;;
-*) echo "$found" >&2; exit 1 ;;
-esac
-on() {{ state=$({VIRSH} domstate "$uuid") && [ "$state" != "shut off" ]; }}
-off() {{ state=$({VIRSH} "destroy $uuid; domstate $uuid" | grep . | tail -n 1); }}
-ended="off already"; state=on
-case $found in *state.state={OFF}*) state="shut off" ;; esac
-if [ "$state" = on ]; then
-  if ! printf '%s\\n' "$found" | grep -q 'wr\\.bytes=[1-9]'; then
-    off; ended="off at once"
-  else
-    {VIRSH} shutdown "$uuid" >/dev/null; ended="shut down"
-    left={int(timeout_s) * 5}
-    while on && [ $left -gt 0 ]; do left=$((left - 1)); sleep 0.2; done
-    if on; then off; ended="switched off after {timeout_s} s"; fi
-  fi
-fi
-if [ "$state" != "shut off" ]; then echo "the domain is still on" >&2; exit 1; fi
-clean
-say "$ended"
-"""
+    ours = " ".join(quote(name) for name, end in ends.items() if end != _FOREIGN)
+    return f"""{_off(idle, asked, timeout_s) if idle or asked else ""}
+for name in {ours}; do  # exact names: a glob for compute-1 would take compute-10's
+  for log in "{LOG_DIR}/$name.log" "{console_log("$name")}"; do rm -f "$log" "$log".[0-9]; done
+done"""
+
+
+def _off(idle: str, asked: str, timeout_s: int) -> str:
+    ask = "; ".join(f"shutdown {uuid}" for uuid in asked.split())
+    return f"""
+off() {{ echo "$@" | xargs -r -n 1 -P {_AT_ONCE} {VIRSH} destroy >/dev/null; }}
+on() {{
+  active=$({VIRSH} list --uuid) || exit 1
+  for uuid; do case $active in *$uuid*) echo "$uuid" ;; esac; done
+}}
+off {idle} &
+late={quote(asked)}; left={int(timeout_s) * 5}
+[ -z "$late" ] || {VIRSH} {quote(ask)} >/dev/null
+while [ -n "$late" ] && [ $left -gt 0 ]; do
+  left=$((left - 1)); sleep 0.2; late=$(on $late) || exit 1
+done
+off $late; wait
+still=$(on {idle} {asked}) || exit 1
+echo {_LATE} $late; echo {_ON} $still"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Off:
+    """One of many domains of a lab that are to be switched off, and where it is."""
+
+    spec: HypervisorSpec
+    domain: str
+    uuid: str
+    timeout_s: int
+
+
+def _each_host(asked: Iterable[Off]) -> dict[Off, str]:
+    hosts = defaultdict[tuple[HypervisorSpec, int], list[Off]](list)
+    for one in asked:
+        hosts[one.spec, one.timeout_s].append(one)
+    ends = dict[Off, str]()
+    for (spec, timeout_s), of_it in hosts.items():
+        with borrow(spec) as shell:
+            ended = power_off(shell, {one.domain: one.uuid for one in of_it}, timeout_s=timeout_s)
+        ends |= {one: ended[one.domain] for one in of_it}
+    return ends
+
+
+_TOGETHER = Together(_each_host, gather_s=_GATHER_S)
+
+
+def switch_off(one: Off) -> str:
+    """Switch off a domain, together with those that other threads ask for at the same moment.
+
+    Returns:
+        How it ended; see power_off.
+
+    Raises:
+        LabError: there is no connection; see lab.host.shell.connect.
+    """
+    return _TOGETHER.ask(one)

@@ -74,19 +74,19 @@ def test_a_failure_names_the_rung_and_shows_the_console(shell: Gateway) -> None:
 def test_power_off_lets_the_guest_finish_and_takes_its_logs_only(shell: Gateway) -> None:
     others = shell.run(f"ls {LOG_DIR}/g-10* {LOG_DIR}/g-2*").stdout
     shell.run(f"touch {console_log('g-1')}.0")
-    assert power_off(shell, "g-1", uuid=TWO.uuid, timeout_s=60) == "foreign"
-    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=60) == "shut down"
-    assert power_off(shell, "g-1", uuid=ONE.uuid, timeout_s=60) == "off already"
+    assert power_off(shell, {"g-1": TWO.uuid}, timeout_s=60) == {"g-1": "foreign"}
+    assert power_off(shell, {"g-1": ONE.uuid}, timeout_s=60) == {"g-1": "shut down"}
+    assert power_off(shell, {"g-1": ONE.uuid}, timeout_s=60) == {"g-1": "off already"}
     assert not shell.run(f"ls {LOG_DIR} | grep '^g-1[.]'").ok
     assert shell.run(f"ls {LOG_DIR}/g-10* {LOG_DIR}/g-2*").stdout == others
-    assert power_off(shell, "no-such", uuid=ONE.uuid, timeout_s=60) == "absent"
+    assert power_off(shell, {"no-such": ONE.uuid}, timeout_s=60) == {"no-such": "absent"}
 
 
 def test_power_off_ends_a_guest_that_does_not_listen(shell: Gateway) -> None:
     shell.run("virsh suspend g-2")
-    assert power_off(shell, "g-2", uuid=TWO.uuid, timeout_s=2) == "switched off after 2 s"
+    assert power_off(shell, {"g-2": TWO.uuid}, timeout_s=2) == {"g-2": "switched off after 2 s"}
 
 
 def test_power_off_does_not_ask_a_guest_that_has_written_nothing(shell: Gateway) -> None:
     shell.run("virsh destroy g-10; virsh start g-10 --paused")
-    assert power_off(shell, "g-10", uuid=TEN.uuid, timeout_s=30) == "off at once"
+    assert power_off(shell, {"g-10": TEN.uuid}, timeout_s=30) == {"g-10": "off at once"}

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tools.demo.shell import ToolError
 from tools.engine.golang import copy_module
@@ -40,7 +40,8 @@ def _copy(module: str, mends: Sequence[Mend], go: Callable[[list[str]], str], fo
     # Within a module it downloads the version of go.mod, and checks it against go.sum. `go mod
     # download` would ask the proxy for more than a build does, which it does not have of each.
     form = "{{.Module.Version}} {{.Module.Dir}}"
-    version, _, cached = go(["list", "-mod=readonly", "-find", "-f", form, module]).partition(" ")
+    package = str(PurePosixPath(module, mends[0].file).parent)  # the module itself may be none
+    version, _, cached = go(["list", "-mod=readonly", "-find", "-f", form, package]).partition(" ")
     copy_module(cached.strip(), folder)
     for mend in mends:
         _mend(mend, folder, f"{module} {version}")

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.demo.cache import cache_root, recipe_hash
-from tools.engine.mends import DELAYS, DELETES, DIALS, HALVES, LOCKS, NAMES, SECRETS, STREAMS, Mend
+from tools.engine.mends import (
+    DELAYS,
+    DELETES,
+    DIALS,
+    HALVES,
+    LOCKS,
+    LOGS,
+    NAMES,
+    PACKAGES,
+    SECRETS,
+    STREAMS,
+    Mend,
+)
 
 SOURCES = Path(__file__).resolve().parent  # a folder for each part: go.mod, go.sum, perhaps code
 PROJECT_FILE = SOURCES.parent.parent / "Pulumi.yaml"
@@ -39,6 +51,7 @@ LANGUAGE = Part(
     module="language",
     package="github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3",
     output="bin/pulumi-language-python",
+    mends=(PACKAGES,),
 )
 PLUGIN = Part(
     title=f"libvirt plugin {PLUGIN_VERSION}",
@@ -56,6 +69,7 @@ PARTS = (
         # Without it the CLI calls itself 0.0.0 and fails requiredPulumiVersion.
         ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
         f"=v{CLI_VERSION}",
+        mends=(LOGS,),
     ),
     LANGUAGE,
     PLUGIN,

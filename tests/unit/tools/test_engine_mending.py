@@ -22,8 +22,12 @@ def mended(folder: Path, *mends: Mend, code: str = STREAMS) -> Path:
     (cached / "inner" / "f.go").write_text(code)
     for read_only in (cached / "inner" / "f.go", cached / "inner", cached):
         read_only.chmod(0o555)
-    said = f"v1 {cached}\n"
-    return mended_modfile(mends, source, lambda _words: said, copies)
+
+    def go(words: list[str]) -> str:
+        assert words[-1] == "x/inner"  # a package: a module need not be one
+        return f"v1 {cached}\n"
+
+    return mended_modfile(mends, source, go, copies)
 
 
 def test_a_mended_copy_takes_the_place_of_the_module(tmp_path: Path) -> None:

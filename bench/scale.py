@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -124,9 +128,29 @@ def _made(project: Project, host: Hypervisor, prefix: str, count: int) -> Stack:
     stack = project.stack(
         prefix, topology_nodes=f"blank:{count}", host_memory_overcommit=True, **host.settings
     )
-    stack.up().ok()
+    with _paused(host, prefix):
+        stack.up().ok()
     _off(host, prefix)
     return stack
+
+
+@contextmanager
+def _paused(host: Hypervisor, prefix: str) -> Generator[None]:
+    """Stop guests as they come: two hundred that look for a network under emulation take all."""
+    running = f"$(virsh list --state-running --name | grep '^{prefix}-')"
+    over = threading.Event()
+
+    def pause() -> None:
+        while not over.wait(1):
+            host.run(f"for d in {running}; do virsh -q suspend $d; done; true")
+
+    with ThreadPoolExecutor(1) as pool:
+        pausing = pool.submit(pause)
+        try:
+            yield
+        finally:
+            over.set()
+        pausing.result()
 
 
 def _off(host: Hypervisor, prefix: str) -> None:

@@ -1,27 +1,49 @@
 from __future__ import annotations
 
-import re
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import Any
 
-import pulumi.dynamic
+import grpc
+import pytest
+from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime.proto.provider_pb2 import DeleteRequest
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from components.sdk import widen
 
+MANY = 10
+_ALL_HERE = threading.Barrier(MANY)
 
-def test_more_is_done_at_once_than_the_sdk_does() -> None:
-    all_here = threading.Barrier(10)
 
-    def work(_number: int) -> int:
+class Meeting(ResourceProvider):
+    """Its resources are deleted together or not at all."""
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
         widen()
-        return all_here.wait(timeout=10)  # breaks, unless ten are at work
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(work, range(10))) == list(range(10))
-    widen.cache_clear()
+        _ALL_HERE.wait(timeout=20)
 
 
-def test_the_sdk_still_serves_with_such_a_pool() -> None:
-    served = (Path(pulumi.dynamic.__file__).parent / "__main__.py").read_text()
-    assert re.search(r"grpc\.server\(\s*futures\.ThreadPoolExecutor\(", served)
+@pytest.fixture
+def served() -> Iterator[Any]:
+    """The SDK's own process of dynamic resources, as the engine starts it."""
+    words = [sys.executable, "-u", "-m", "pulumi.dynamic"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield ResourceProviderStub(channel)
+        finally:
+            process.terminate()
+
+
+def test_more_is_done_at_once_than_the_sdk_does(served: Any) -> None:
+    request = DeleteRequest(id="x", urn="urn:pulumi:s::p::t::n")
+    request.properties.update({"__provider": serialize_provider(Meeting())})
+    with ThreadPoolExecutor(MANY) as pool:
+        list(pool.map(lambda _: served.Delete(request), range(MANY)))

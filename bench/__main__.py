@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import preparation, scale
+from bench.bare import Bare
 from bench.floor import Floor, floor
 from bench.measuring import best, show, timed
 from bench.slow_link import slow_link
@@ -45,15 +46,18 @@ def _prepare(_project: Project, host: Hypervisor) -> None:
 def _ten(project: Project, host: Hypervisor) -> None:
     stack = project.stack("ten", topology_nodes="blank:10", **host.settings)
     ups, downs, floors = list[float](), list[float](), list[Floor]()
+    bare, bare_downs = Bare(project), list[float]()
     for _ in range(3):
         ups.append(timed(lambda: stack.up().ok()))
         time.sleep(SETTLED_S)
         if not floors:
             show("no-op up with preview, 10 nodes", best(lambda: scale.no_op(stack)), "2.5 s")
+            show("the same, of an empty program", bare.no_op_s())
             show("no-op up -f, 10 nodes", best(lambda: stack.up().ok()))
         floors.append(floor(host, "ten", 10, SETTLED_S))
         time.sleep(SETTLED_S)
         downs.append(timed(lambda: stack.pulumi("destroy", "--yes", "--skip-preview").ok()))
+        bare_downs.append(bare.destroy_s())
     for what, ours, plain, aim in (
         ("up -f, 3 networks + 10 blank nodes", ups, [it.make for it in floors], "1.6 x"),
         ("destroy -f, the same", downs, [it.remove for it in floors], "1.2 x"),
@@ -61,6 +65,7 @@ def _ten(project: Project, host: Hypervisor) -> None:
         show(what, min(ours))
         show("plain parallel libvirt calls", min(plain))
         show("ratio of the two", min(ours) / min(plain), aim, unit="x")
+    show("destroy -f, of an empty program", min(bare_downs))
 
 
 def _tiny(project: Project, host: Hypervisor) -> None:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lab.config import HypervisorSpec
@@ -69,8 +70,9 @@ def open_way(spec: HypervisorSpec, prefix: str) -> Way:
     return Way(forwarded_uri(prefix), spec, keeper)
 
 
+@cache
 def needs_forward(spec: HypervisorSpec) -> bool:
-    """Whether the plugin cannot go where OpenSSH goes from this machine.
+    """Whether the plugin cannot go where OpenSSH goes from this machine; each node's end asks.
 
     Raises:
         LabError: OpenSSH's configuration cannot be read.

@@ -15,7 +15,7 @@ from lab.host.shell import Shell
 from lab.host.together import Together
 from lab.storage import LOG_DIR, console_log
 
-_AT_ONCE = 8  # virsh at a time: each end of a QEMU is mostly waited for
+_AT_ONCE = 16  # virsh at a time, as many as the engine: the end of a QEMU is mostly waited for
 _LOOK_TIMEOUT_S = 60
 _GATHER_S = 0.05  # in which the engine asks for the ends of all nodes that it ends at once
 _ABSENT, _FOREIGN, _OFF, _IDLE, _ASKED = (

@@ -40,8 +40,7 @@ class Hypervisor(pulumi.ComponentResource):
             )
             for image in plan.images
         }
-        # Where libvirt answers it is dialled at once; else when the host is ready for it.
-        ready = self.host.id.apply(lambda _id: libvirt_uri)
-        uri = libvirt_uri if plan.libvirt_answers else ready
+        # Known as soon as the host's id is; the id itself keeps the login of its first day.
+        uri = self.host.id.apply(lambda _id: libvirt_uri)
         self.libvirt = libvirt.provider("libvirt", uri, here)
         self.register_outputs({"address": spec.address, "memory_mib": plan.lease.memory_mib})

@@ -175,11 +175,6 @@ class LabPlan:
         return self.lease_found == self.lease.digest
 
     @property
-    def libvirt_answers(self) -> bool:
-        """Whether libvirt on the host knew of this environment when the facts were read."""
-        return ("pool", self.pool) in self.on_host
-
-    @property
     def pool(self) -> str:
         """The libvirt pool of the environment's disks."""
         return storage.pool_name(self.prefix)

@@ -33,7 +33,7 @@ SEED = OnHost(kind="seed", name="foo-tiny-0-seed.iso", pool="metalab.foo")
     ],
 )
 def test_what_is_sent(found: OnHost, words: list[str]) -> None:
-    shell = ScriptedShell([Outcome(0, "@@metalab off at once\n")])
+    shell = ScriptedShell([Outcome(0), Outcome(0)])
     remove_orphan(shell, found)
     assert [word for word in words if word not in shell.sent[0]] == []
 

@@ -152,7 +152,7 @@ def remove_foreign(shell: Shell, found: Found, progress: Progress) -> None:
 
 
 def _switch_off(
-    shell: Gateway, domains: Mapping[str, str], shutdown_s: int, progress: Progress
+    shell: Shell, domains: Mapping[str, str], shutdown_s: int, progress: Progress
 ) -> None:
     ends = power_off(shell, domains, timeout_s=shutdown_s)
     for name, end in ends.items():

@@ -45,37 +45,27 @@ def power_off(shell: Shell, domains: Mapping[str, str], *, timeout_s: int) -> di
         How each ended, by name: "absent", "foreign", "off already", "off at once", "shut down",
         "switched off after N s"; or "failed: ..." with the reason.
     """
+    if not domains:
+        return {}
     look = shell.run(_look(domains), timeout_s=_LOOK_TIMEOUT_S)
-    if look.exit_code:
+    if not look.ok:
         return dict.fromkeys(domains, _failed(look))
     ends = {name: _end(look.stdout, name, uuid) for name, uuid in domains.items()}
     act = shell.run(_act(domains, ends, timeout_s), timeout_s=timeout_s + _LOOK_TIMEOUT_S)
     if not act.ok:
         return dict.fromkeys(domains, _failed(act))
-    heard = _Heard.of(act.stdout)
-    return {name: heard.end(domains[name], end, timeout_s) for name, end in ends.items()}
+    for name, uuid in domains.items():
+        if uuid in _heard(act, _ON):
+            ends[name] = "failed: the domain is still on"
+        elif uuid in _heard(act, _LATE):
+            ends[name] = f"switched off after {timeout_s} s"
+    return ends
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What the second round trip has left to say, of UUIDs."""
-
-    late: frozenset[str]  # did not comply
-    on: frozenset[str]  # whatever was done
-
-    @classmethod
-    def of(cls, text: str) -> _Heard:
-        lines = text.split("\n")
-        late, on = (
-            frozenset(word for line in lines if line.startswith(mark) for word in line.split()[2:])
-            for mark in (_LATE, _ON)
-        )
-        return cls(late, on)
-
-    def end(self, uuid: str, end: str, timeout_s: int) -> str:
-        if uuid in self.on:
-            return "failed: the domain is still on"
-        return f"switched off after {timeout_s} s" if uuid in self.late else end
+def _heard(outcome: Outcome, mark: str) -> list[str]:
+    """The UUIDs that follow a mark."""
+    said = re.search(rf"^{mark} (.*)$", outcome.stdout, re.MULTILINE)
+    return said[1].split() if said else []
 
 
 def _failed(outcome: Outcome) -> str:
@@ -107,17 +97,23 @@ def _act(domains: Mapping[str, str], ends: Mapping[str, str], timeout_s: int) ->
         " ".join(domains[name] for name, end in ends.items() if end == which)
         for which in (_IDLE, _ASKED)
     )
-    ours = " ".join(quote(name) for name, end in ends.items() if end != _FOREIGN)
-    return f"""{_off(idle, asked, timeout_s) if idle or asked else ""}
-for name in {ours}; do  # exact names: a glob for compute-1 would take compute-10's
-  for log in "{LOG_DIR}/$name.log" "{console_log("$name")}"; do rm -f "$log" "$log".[0-9]; done
-done"""
+    clean = "\n".join(
+        f"case $still in *{domains[name]}*) ;; *) clean {quote(name)} ;; esac"
+        for name, end in ends.items()
+        if end != _FOREIGN
+    )
+    return f"""still=
+{_switch(idle, asked, timeout_s) if idle or asked else ""}
+clean() {{  # exact names: a glob for compute-1 would take compute-10's
+  for log in "{LOG_DIR}/$1.log" "{console_log("$1")}"; do rm -f "$log" "$log".[0-9]; done
+}}
+{clean}
+echo {_ON} $still"""
 
 
-def _off(idle: str, asked: str, timeout_s: int) -> str:
+def _switch(idle: str, asked: str, timeout_s: int) -> str:
     ask = "; ".join(f"shutdown {uuid}" for uuid in asked.split())
-    return f"""
-off() {{ echo "$@" | xargs -r -n 1 -P {_AT_ONCE} {VIRSH} destroy >/dev/null; }}
+    return f"""off() {{ echo "$@" | xargs -r -n 1 -P {_AT_ONCE} {VIRSH} destroy >/dev/null; }}
 on() {{
   active=$({VIRSH} list --uuid) || exit 1
   for uuid; do case $active in *$uuid*) echo "$uuid" ;; esac; done
@@ -130,7 +126,7 @@ while [ -n "$late" ] && [ $left -gt 0 ]; do
 done
 off $late; wait
 still=$(on {idle} {asked}) || exit 1
-echo {_LATE} $late; echo {_ON} $still"""
+echo {_LATE} $late"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ from lab.config import HypervisorSpec
 from lab.host import power
 from lab.host.power import Off, power_off, switch_off
 from lab.host.session import Outcome
+from lab.storage import LOG_DIR
 from tests.unit.lab.host.shells import ScriptedShell
 
 OURS = "0a0a0a0a-0000-4000-8000-00000000000a"
@@ -63,18 +68,71 @@ def test_what_could_not_be_asked_has_failed(outcomes: list[Outcome], says: str) 
     assert power_off(shell, {"foo-tiny-0": OURS}, timeout_s=5) == {"foo-tiny-0": says}
 
 
-def test_who_is_off_or_foreign_is_sent_nothing() -> None:
-    shell = ScriptedShell([Outcome(0, seen(OTHER, 1)), Outcome(0)])
+@pytest.mark.parametrize("look", [seen(OTHER, 1), seen(OURS, 5)], ids=["foreign", "off"])
+def test_who_is_foreign_or_off_is_not_ended(look: str) -> None:
+    shell = ScriptedShell([Outcome(0, look), Outcome(0)])
     power_off(shell, {"foo-tiny-0": OURS}, timeout_s=5)
     assert "destroy" not in shell.sent[1]
-    assert "foo-tiny-0" not in shell.sent[1]  # nor are its logs ours
 
 
-def test_no_log_of_a_neighbour_is_named() -> None:
-    shell = ScriptedShell([Outcome(0), Outcome(0)])
-    power_off(shell, {"foo-compute-1": OURS}, timeout_s=5)
+def test_a_foreign_domain_keeps_its_logs() -> None:
+    shell = ScriptedShell([Outcome(0, seen(OTHER, 1)), Outcome(0)])
+    power_off(shell, {"foo-tiny-0": OURS}, timeout_s=5)
+    assert "foo-tiny-0" not in shell.sent[1]
+
+
+def test_nobody_is_not_asked_for() -> None:
+    assert power_off(ScriptedShell([]), {}, timeout_s=5) == {}
+
+
+class Pretended(ScriptedShell):
+    """A host whose virsh says what was seen and who is still on, with a folder for its logs."""
+
+    def __init__(self, folder: Path, look: str, *, on: str = "") -> None:
+        super().__init__([Outcome(0, look)])
+        self.folder = folder
+        virsh = folder / "virsh"
+        virsh.write_text(f"""#!/bin/sh\ncase $* in *"list --uuid"*) echo {on} ;; esac\n""")
+        virsh.chmod(0o755)
+
+    def run(self, command: str, **options: Any) -> Outcome:
+        if self.outcomes:
+            return super().run(command, **options)
+        self.sent.append(command)
+        words = ["sh", "-c", command.replace(LOG_DIR, str(self.folder))]
+        path = {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+        done = subprocess.run(words, capture_output=True, text=True, env=path, check=False)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def logs(self, *names: str) -> list[str]:
+        return [name for name in names if (self.folder / name).exists()]
+
+
+def test_its_logs_go_and_no_neighbours(tmp_path: Path) -> None:
+    shell = Pretended(tmp_path, "qemu:///system\n")
+    own = ["foo-compute-1.log", "foo-compute-1.log.0", "foo-compute-1.console"]
+    others = ["foo-compute-10.log", "foo-compute-10.console", "foo-compute-1.logs"]
+    for name in (*own, *others):
+        (tmp_path / name).touch()
+    assert power_off(shell, {"foo-compute-1": OURS}, timeout_s=5) == {"foo-compute-1": "absent"}
+    assert shell.logs(*own, *others) == others
     assert "foo-compute-1*" not in shell.sent[1]
-    assert "$name*" not in shell.sent[1]
+
+
+@pytest.mark.parametrize(
+    ("on", "kept", "says"),
+    [
+        pytest.param("", [], "off at once", id="off"),
+        pytest.param(OURS, ["foo-tiny-0.log"], "failed: the domain is still on", id="stays on"),
+    ],
+)
+def test_logs_are_there_as_long_as_a_domain_is_on(
+    tmp_path: Path, on: str, kept: list[str], says: str
+) -> None:
+    shell = Pretended(tmp_path, seen(OURS, 1), on=on)
+    (tmp_path / "foo-tiny-0.log").touch()
+    assert power_off(shell, {"foo-tiny-0": OURS}, timeout_s=5) == {"foo-tiny-0": says}
+    assert shell.logs("foo-tiny-0.log") == kept
 
 
 def test_nodes_of_one_moment_are_switched_off_together(monkeypatch: pytest.MonkeyPatch) -> None:

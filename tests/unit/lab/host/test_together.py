@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -13,22 +13,27 @@ def doubled(numbers: Sequence[int]) -> dict[int, int]:
     return {number: 2 * number for number in numbers}
 
 
-def test_what_is_asked_at_one_moment_is_done_once() -> None:
-    done: list[tuple[int, ...]] = []
-    start = threading.Barrier(8)
-
-    def do(numbers: Sequence[int]) -> dict[int, int]:
-        done.append(tuple(sorted(numbers)))
-        return doubled(numbers)
-
-    together = Together(do, gather_s=0.3)
+def asked_at_once(together: Together[int, int], numbers: range) -> list[Future[int]]:
+    """Finished, each asked for by a thread of its own."""
+    start = threading.Barrier(len(numbers))
 
     def ask(number: int) -> int:
         start.wait(timeout=10)
         return together.ask(number)
 
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(ask, range(8))) == [0, 2, 4, 6, 8, 10, 12, 14]
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        return [pool.submit(ask, number) for number in numbers]
+
+
+def test_what_is_asked_at_one_moment_is_done_once() -> None:
+    done: list[tuple[int, ...]] = []
+
+    def do(numbers: Sequence[int]) -> dict[int, int]:
+        done.append(tuple(sorted(numbers)))
+        return doubled(numbers)
+
+    answers = asked_at_once(Together(do, gather_s=0.3), range(8))
+    assert [each.result() for each in answers] == [0, 2, 4, 6, 8, 10, 12, 14]
     assert done == [tuple(range(8))]
 
 
@@ -51,22 +56,13 @@ def test_who_comes_later_is_not_kept_waiting() -> None:
 
 
 def test_an_error_is_everybody_s_and_not_the_next_one_s() -> None:
-    start = threading.Barrier(3)
-
     def do(numbers: Sequence[int]) -> dict[int, int]:
         if 7 not in numbers:
             raise RuntimeError("no way there")
         return doubled(numbers)
 
     together = Together(do, gather_s=0.3)
-
-    def ask(number: int) -> int:
-        start.wait(timeout=10)
-        return together.ask(number)
-
-    with ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(ask, number) for number in range(3)]
-        for each in asked:
-            with pytest.raises(RuntimeError, match="no way there"):
-                each.result()
+    for each in asked_at_once(together, range(3)):
+        with pytest.raises(RuntimeError, match="no way there"):
+            each.result()
     assert together.ask(7) == 14

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import preparation, scale
-from bench.bare import Bare
+from bench.bare import empty_program
 from bench.floor import Floor, floor
 from bench.measuring import best, show, timed
 from bench.slow_link import slow_link
-from tests.e2e.engine import Project
+from tests.e2e.engine import Project, Stack
 from tests.e2e.hypervisors import Hypervisor, hypervisor, packaged_layer
 
 SETTLED_S = 40  # ten guests' firmware tries the network under emulation, and takes all cores for it
@@ -46,18 +46,19 @@ def _prepare(_project: Project, host: Hypervisor) -> None:
 def _ten(project: Project, host: Hypervisor) -> None:
     stack = project.stack("ten", topology_nodes="blank:10", **host.settings)
     ups, downs, floors = list[float](), list[float](), list[Floor]()
-    bare, bare_downs = Bare(project), list[float]()
+    bare, bare_downs = empty_program(project), list[float]()
     for _ in range(3):
         ups.append(timed(lambda: stack.up().ok()))
         time.sleep(SETTLED_S)
         if not floors:
             show("no-op up with preview, 10 nodes", best(lambda: scale.no_op(stack)), "2.5 s")
-            show("the same, of an empty program", bare.no_op_s())
+            show("the same, of an empty program", best(lambda: scale.no_op(bare)))
             show("no-op up -f, 10 nodes", best(lambda: stack.up().ok()))
         floors.append(floor(host, "ten", 10, SETTLED_S))
         time.sleep(SETTLED_S)
-        downs.append(timed(lambda: stack.pulumi("destroy", "--yes", "--skip-preview").ok()))
-        bare_downs.append(bare.destroy_s())
+        downs.append(_destroy_s(stack))
+        bare_downs.append(_destroy_s(bare))
+        bare.up().ok()
     for what, ours, plain, aim in (
         ("up -f, 3 networks + 10 blank nodes", ups, [it.make for it in floors], "1.6 x"),
         ("destroy -f, the same", downs, [it.remove for it in floors], "1.2 x"),
@@ -66,6 +67,10 @@ def _ten(project: Project, host: Hypervisor) -> None:
         show("plain parallel libvirt calls", min(plain))
         show("ratio of the two", min(ours) / min(plain), aim, unit="x")
     show("destroy -f, of an empty program", min(bare_downs))
+
+
+def _destroy_s(stack: Stack) -> float:
+    return timed(lambda: stack.pulumi("destroy", "--yes", "--skip-preview").ok())
 
 
 def _tiny(project: Project, host: Hypervisor) -> None:

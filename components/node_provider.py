@@ -17,6 +17,7 @@ from components.host_provider import changed_keys, progress_of
 from components.sdk import widen
 from lab.changes import Shape, shape_of
 from lab.config import HypervisorSpec
+from lab.naming import node_order
 from lab.plans import LabPlan, NodePlan
 
 
@@ -148,7 +149,7 @@ def _wait(
             host_key=node["host_key"],
             bridge=node.get("bridge", ""),
         )
-        for _, node in sorted(nodes.items())  # a message of Pulumi's has no order
+        for node in (nodes[name] for name in sorted(nodes, key=node_order))  # messages have none
     ]
     found: dict[str, str] = {}
     if waited:

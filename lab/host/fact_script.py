@@ -16,19 +16,21 @@ RESERVED_MIN = 10  # minutes for which a reservation counts: a run that was kill
 LEASES_DIGEST = (
     f"sha256sum {LEASES_DIR}/*.json {RESERVED_DIR}/*.json 2>/dev/null | sha256sum | cut -d' ' -f1"
 )
+_RESERVED = f"$(find {RESERVED_DIR} -name '*.json' -mmin -{RESERVED_MIN} 2>/dev/null)"
 
 
-def texts_of(files: str, announce: str) -> str:
+def texts_of(files: str, mark: str) -> str:
     """Shell that says each file's name and text, but of those that somebody removes meanwhile.
+
+    Two processes for all of them: one for each took 0.1 s beside a hundred environments. The last
+    text may lack the end of its line.
 
     Args:
         files: words for the shell, such as a pattern.
-        announce: a command that is given the name.
+        mark: begins the line that ends with a file's name.
     """
-    return f"""for f in {files}; do
-  t=$(cat "$f" 2>/dev/null) || [ -e "$f" ] || continue
-  {announce} "$f"; printf '%s\\n' "$t"
-done"""
+    read = f"tail -v -n +1 /dev/null {files} 2>/dev/null"  # without a file it would read its input
+    return f"{read} | sed -e '1d' -e 's|^==> \\(/.*\\) <==$|{mark} \\1|'"
 
 
 NL = "\n"  # virsh's echo ends no line by itself
@@ -54,8 +56,8 @@ s rom; {ROM_VERSION}
 {GUARD_SCRIPT}
 {LINK_SCRIPT}
 s digest; {LEASES_DIGEST}
-{texts_of(f"{LEASES_DIR}/*.json", "s lease")}
-{texts_of(f"$(find {RESERVED_DIR} -name '*.json' -mmin -{RESERVED_MIN} 2>/dev/null)", "s reserved")}
+{texts_of(f"{LEASES_DIR}/*.json", f"{MARK} lease")}
+{texts_of(_RESERVED, f"{MARK} reserved")}
 s end
 command -v virsh >/dev/null || exit 0
 v() {{ timeout 30 virsh -q -c qemu:///system "$@"; }}

@@ -21,8 +21,8 @@ MOVED = 3  # our scripts' exit code: the leases are not those that were judged
 _MARK = "@@metalab"
 
 _READ = f"""echo "{_MARK} digest $({LEASES_DIGEST})"
-{texts_of(f"{LEASES_DIR}/*.json", f'echo "{_MARK} lease"')}
-echo "{_MARK} end\""""
+{texts_of(f"{LEASES_DIR}/*.json", f"{_MARK} lease")}
+printf '\\n{_MARK} end\\n'"""
 
 
 def read_leases(shell: Shell) -> Mapping[str, Lease]:

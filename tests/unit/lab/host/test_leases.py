@@ -93,7 +93,7 @@ class Vanishing(LocalShell):
     def run(
         self, command: str, *, timeout_s: float = 60, stdin: str = "", hear: Hear | None = None
     ) -> Outcome:
-        gone = f'cat() {{ rm -f {LEASES_DIR}/gone.json; command cat "$@"; }}\n'
+        gone = f'tail() {{ rm -f {LEASES_DIR}/gone.json; command tail "$@"; }}\n'
         return super().run(gone + command, timeout_s=timeout_s, stdin=stdin, hear=hear)
 
 
@@ -102,6 +102,22 @@ def test_a_lease_that_goes_while_all_are_read_is_none(tmp_path: Path) -> None:
     claim(lease("gone"), shell, memory_limit_mib=None, progress=print)
     claim(lease("stays", "10.2.0.0/24"), shell, memory_limit_mib=None, progress=print)
     assert list(read_leases(Vanishing(tmp_path))) == ["stays"]
+
+
+def test_a_text_without_the_end_of_its_line_does_not_run_into_the_next(tmp_path: Path) -> None:
+    shell = LocalShell(tmp_path)
+    for prefix, subnet in (("a", "10.1.0.0/24"), ("b", "10.2.0.0/24")):
+        claim(lease(prefix, subnet), shell, memory_limit_mib=None, progress=print)
+        shell.run(f"truncate -s -1 {LEASES_DIR}/{prefix}.json")
+    assert list(read_leases(shell)) == ["a", "b"]
+
+
+def test_an_empty_file_is_not_taken_for_nobodys(tmp_path: Path) -> None:
+    shell = LocalShell(tmp_path)
+    claim(lease("a"), shell, memory_limit_mib=None, progress=print)
+    shell.run(f": > {LEASES_DIR}/a.json")
+    with pytest.raises(LabError, match=r"a\.json"):
+        read_leases(shell)
 
 
 def test_a_lock_that_stays_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,10 @@
-"""Defects of dependencies that no release is without, and the lines that are built instead."""
+"""Defects of the plugin that no release is without, and the lines that are built instead."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 CLIENT = "github.com/digitalocean/go-libvirt"  # speaks to libvirt, for
 PROVIDER = "github.com/dmacvicar/terraform-provider-libvirt"  # which the plugin is built around
-SDK = "github.com/pulumi/pulumi/sdk/v3"  # of which the language host has a part
-ENGINE = "github.com/pulumi/pulumi/pkg/v3"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,50 +237,4 @@ DELAYS = Mend(
     module=PROVIDER,
     file="libvirt/timeout.go",
     lines=(("= 200 * time.Millisecond", "= 10 * time.Millisecond"),),
-)
-
-# Before each run of a program the language host has pip list what is installed, to find three
-# packages with a plugin: 0.13 s, twice in an `up` that takes 2.5 s. The names of folders say it.
-PACKAGES = Mend(
-    module=SDK,
-    file="python/toolchain/pip.go",
-    lines=(
-        (
-            "func (p *pip) ListPackages(",
-            "func (p *pip) installed() []PythonPackage {\n"
-            "\tvar packages []PythonPackage\n"
-            '\tsite := filepath.Join(p.virtualenvPath, "lib", "python*", "site-packages")\n'
-            '\tfound, _ := filepath.Glob(filepath.Join(site, "*-*.dist-info"))\n'
-            "\tfor _, path := range found {\n"
-            '\t\tstem := strings.TrimSuffix(filepath.Base(path), ".dist-info")\n'
-            '\t\tname, version, _ := strings.Cut(stem, "-")\n'
-            "\t\tpackages = append(packages, PythonPackage{\n"
-            '\t\t\tName:     strings.ReplaceAll(name, "_", "-"),\n'
-            "\t\t\tVersion:  version,\n"
-            "\t\t\tLocation: filepath.Dir(path),\n"
-            "\t\t})\n"
-            "\t}\n"
-            "\treturn packages\n"
-            "}\n\n"
-            "func (p *pip) ListPackages(",
-        ),
-        (
-            '\targs := []string{"list", "-v", "--format", "json"}\n',
-            '\tif p.virtualenvPath != "" && transitive {\n'
-            "\t\tif packages := p.installed(); len(packages) > 0 {\n"
-            "\t\t\treturn packages, nil\n"
-            "\t\t}\n"
-            "\t}\n"
-            '\targs := []string{"list", "-v", "--format", "json"}\n',
-        ),
-    ),
-)
-
-# Each command keeps a log of what it does in PULUMI_HOME, encrypted, whether anybody asks for one
-# or not: 11 MB of an `up` that changes nothing at 200 nodes, and half of what the engine computes,
-# most of it where resources wait in line. Warnings are left; `-v 9 --logtostderr` logs as before.
-LOGS = Mend(
-    module=ENGINE,
-    file="logging/encrypted.go",
-    lines=(("\t\tLevel: slog.LevelDebug,\n", "\t\tLevel: slog.LevelWarn,\n"),),
 )

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.demo.cache import cache_root, recipe_hash
+from tools.engine.engine_mends import LOGS, PACKAGES, PACKS
 from tools.engine.mends import (
     DELAYS,
     DELETES,
     DIALS,
     HALVES,
     LOCKS,
-    LOGS,
     NAMES,
-    PACKAGES,
     SECRETS,
     STREAMS,
     Mend,
@@ -51,7 +50,7 @@ LANGUAGE = Part(
     module="language",
     package="github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3",
     output="bin/pulumi-language-python",
-    mends=(PACKAGES,),
+    mends=(PACKAGES, PACKS),
 )
 PLUGIN = Part(
     title=f"libvirt plugin {PLUGIN_VERSION}",

@@ -18,6 +18,7 @@ from tools.engine.mends import (
     HALVES,
     LOCKS,
     NAMES,
+    OFFS,
     SECRETS,
     STREAMS,
     Mend,
@@ -57,7 +58,7 @@ PLUGIN = Part(
     module="plugin",
     package=".",
     output=f"home/plugins/resource-libvirt-v{PLUGIN_VERSION}/pulumi-resource-libvirt",
-    mends=(STREAMS, *DELETES, NAMES, *SECRETS, *HALVES, DIALS, LOCKS, DELAYS),
+    mends=(STREAMS, *DELETES, NAMES, *SECRETS, *HALVES, OFFS, DIALS, LOCKS, DELAYS),
 )
 PARTS = (
     Part(

@@ -66,3 +66,44 @@ LOGS = Mend(
     file="logging/encrypted.go",
     lines=(("\t\tLevel: slog.LevelDebug,\n", "\t\tLevel: slog.LevelWarn,\n"),),
 )
+
+# Before and after each step all of the state is written, one write after the other, while up to
+# sixteen steps wait for theirs: 37 s for 314 resources that do nothing, 9 s like this. Those that
+# wait together are written together, and go on, as before, when what they did is on the disk.
+SAVES = Mend(
+    module=ENGINE,
+    file="backend/snapshot.go",
+    lines=(
+        (
+            "\t\t\tvar err error\n"
+            "\t\t\tif request.mutator() {\n"
+            "\t\t\t\terr = sm.saveSnapshot()\n"
+            "\t\t\t\thasElidedWrites = false\n"
+            "\t\t\t} else {\n"
+            "\t\t\t\thasElidedWrites = true\n"
+            "\t\t\t}\n"
+            "\t\t\trequest.result <- err\n",
+            "\t\t\trequests, saving := []mutationRequest{request}, false\n"
+            "\t\tgathering:\n"
+            "\t\t\tfor {\n"
+            "\t\t\t\tselect {\n"
+            "\t\t\t\tcase another := <-mutationRequests:\n"
+            "\t\t\t\t\trequests = append(requests, another)\n"
+            "\t\t\t\tdefault:\n"
+            "\t\t\t\t\tbreak gathering\n"
+            "\t\t\t\t}\n"
+            "\t\t\t}\n"
+            "\t\t\tfor _, each := range requests {\n"
+            "\t\t\t\tsaving = each.mutator() || saving\n"
+            "\t\t\t}\n"
+            "\t\t\tvar err error\n"
+            "\t\t\tif saving {\n"
+            "\t\t\t\terr = sm.saveSnapshot()\n"
+            "\t\t\t}\n"
+            "\t\t\thasElidedWrites = !saving\n"
+            "\t\t\tfor _, each := range requests {\n"
+            "\t\t\t\teach.result <- err\n"
+            "\t\t\t}\n",
+        ),
+    ),
+)

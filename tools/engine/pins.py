@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.demo.cache import cache_root, recipe_hash
-from tools.engine.engine_mends import LOGS, PACKAGES, PACKS
+from tools.engine.engine_mends import LOGS, PACKAGES, PACKS, SAVES
 from tools.engine.mends import (
     DELAYS,
     DELETES,
@@ -69,7 +69,7 @@ PARTS = (
         # Without it the CLI calls itself 0.0.0 and fails requiredPulumiVersion.
         ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
         f"=v{CLI_VERSION}",
-        mends=(LOGS,),
+        mends=(LOGS, SAVES),
     ),
     LANGUAGE,
     PLUGIN,

@@ -18,7 +18,7 @@ from bench.bare import empty_program
 from bench.floor import Floor, floor
 from bench.measuring import best, show, timed
 from bench.slow_link import slow_link
-from tests.e2e.engine import Project, Stack
+from tests.e2e.engine import Project, Stack, build_tiny
 from tests.e2e.hypervisors import Hypervisor, hypervisor, packaged_layer
 
 SETTLED_S = 40  # ten guests' firmware tries the network under emulation, and takes all cores for it
@@ -75,6 +75,7 @@ def _destroy_s(stack: Stack) -> float:
 
 def _tiny(project: Project, host: Hypervisor) -> None:
     """From the first domain's start to the end of `up`: what a user waits, a second of it ours."""
+    build_tiny()
     stack = project.stack("three", topology_nodes="tiny:3", image_url="tiny", **host.settings)
     stack.up().ok()
     ended = time.time()

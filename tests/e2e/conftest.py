@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.engine import ROOT, Project
+from tests.e2e.engine import Project, build_tiny
 from tests.e2e.hypervisors import SUITE, Hypervisor, cache, hypervisor, packaged_layer
 from tests.soak.neighbours import Neighbours
 
@@ -38,7 +37,7 @@ def _layer(worker: str, suite: str) -> str:
     with (cache() / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # All that installs packages or builds, one after the other: apt has one lock, too.
-        subprocess.run([ROOT / "tools" / "image", "tiny"], check=True, capture_output=True)
+        build_tiny()
         return packaged_layer(worker, suite)
 
 

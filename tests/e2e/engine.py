@@ -18,6 +18,11 @@ ROOMS = ("lab", "components", "topologies", "policies")
 UP_LIMIT_S = 600
 
 
+def build_tiny() -> None:
+    """Have the image `tiny`, which a machine builds once."""
+    subprocess.run([ROOT / "tools" / "image", "tiny"], check=True, capture_output=True)
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished command."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from tests.e2e.engine import Project, Stack
+from tests.e2e.engine import Project, Stack, build_tiny
 from tests.e2e.hypervisors import Hypervisor, hypervisor, packaged_layer
 from tests.soak.crowd import Crowd, changed, everybody
 from tests.soak.neighbours import ALIKE, Neighbours
@@ -68,6 +68,7 @@ def walk(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> None
 
 def noops(project: Project, host: Hypervisor, chosen: argparse.Namespace) -> None:
     """Runs that change nothing, one after the other."""
+    build_tiny()
     settings = {"topology_nodes": "blank:1,tiny:1", "image_url": "tiny", **host.settings}
     stack = project.stack("still", **settings)
     stack.up().ok()
